@@ -1,0 +1,1 @@
+//! Shared figures and fixtures of the benches.

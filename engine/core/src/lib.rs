@@ -1,0 +1,25 @@
+//! Every media decision of Rusuden, without I/O.
+//!
+//! In: packets, ticks of a clock that the caller owns, results of I/O. Out: what to write, send,
+//! seal, transcribe. This crate never sees a socket, a file, a thread, a clock or chance; shells
+//! (`ingress`, `engine-media`, `control-plane`) act on what it decides and meet only on its types.
+//!
+//! The modules follow the flow packet → call → recording → samples → text → message; a module
+//! uses nouns on its left, never on its right.
+
+pub mod call;
+pub mod caller;
+pub mod codec;
+pub mod directory;
+pub mod event;
+pub mod handoff;
+pub mod id;
+pub mod journal;
+pub mod limits;
+pub mod packet;
+pub mod private;
+pub mod recording;
+pub mod sound;
+pub mod text;
+pub mod time;
+pub mod work;

@@ -1,0 +1,7 @@
+//! SIP and RTP in, sealed recordings out: the I/O side of a call.
+//!
+//! `sip` answers, `rtp` receives and sends on shards (one thread and one ring each), `journal`
+//! writes what arrives and recovers it after a crash. `media` is what `sip` and `rtp` know of
+//! each other. Decisions about a call live in `engine_core`; this crate only acts.
+
+pub mod media;

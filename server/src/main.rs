@@ -1,0 +1,2 @@
+//! rusuden
+fn main() {}
