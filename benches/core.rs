@@ -1,0 +1,2 @@
+//! Benches of core.
+fn main() {}

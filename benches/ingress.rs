@@ -1,0 +1,2 @@
+//! Benches of ingress.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Benches of media.
+fn main() {}
