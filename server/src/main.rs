@@ -1,2 +1,45 @@
-//! rusuden
-fn main() {}
+//! `rusuden`: configuration and wiring, nothing else. Every subcommand reads its settings, makes
+//! the queues, starts the parts that it needs and waits for them.
+
+mod call;
+mod cli;
+mod config;
+mod demo;
+mod embedded;
+mod key;
+mod log;
+mod output;
+mod serve;
+mod transcribe;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::say_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("TLS could not be set up: a provider is installed already"))?;
+    match cli.command {
+        cli::Command::Serve(arguments) => serve::run(&arguments),
+        cli::Command::Demo(arguments) => demo::run(&arguments),
+        cli::Command::Transcribe(arguments) => transcribe::run(&arguments),
+        cli::Command::Call(arguments) => call::run(&arguments),
+        cli::Command::CheckConfig(arguments) => config::check(&arguments),
+        cli::Command::Key(arguments) => key::run(&arguments),
+    }
+}

@@ -1,0 +1,53 @@
+# Two commands are the whole set-up on a bare Debian 12 with a Rust toolchain:
+#   make demo    builds Rusuden, places a call to it and shows the message that comes out
+#   make test    everything that CI runs
+.PHONY: demo build test check lint doc unit e2e bench deny setup setup-test sounds help
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+DEMO ?=
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: build ## Build in release and run one real call, end to end (DEMO=--keep leaves it running)
+	@target/release/rusuden demo $(DEMO)
+
+build: setup ## Build the release binary
+	$(CARGO) build --release --locked -p rusuden
+
+test: setup-test lint doc unit e2e ## Everything: fmt, clippy, docs, unit, simulation, end to end
+	@echo "All checks passed."
+
+check: test ## The same
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+unit:
+	$(CARGO) test --workspace --locked --exclude rusuden-tests
+
+e2e:
+	$(CARGO) build --locked -p rusuden
+	$(CARGO) test --locked -p rusuden-tests -- --test-threads=1
+
+bench: setup ## criterion benches of every stage
+	$(CARGO) bench --locked -p rusuden-benches
+
+deny: ## Licences and duplicates of all dependencies
+	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny@0.20.2
+	$(CARGO) deny --offline check licenses bans sources
+
+setup:
+	@scripts/setup build
+
+setup-test:
+	@scripts/setup test
+
+sounds: ## Speak the greetings and demo messages anew
+	python3 -m venv .venv && .venv/bin/pip install -q -r assets/requirements.txt
+	.venv/bin/python assets/make_sounds.py
