@@ -1,5 +1,10 @@
 //! What the end-to-end tests share: finding the repository, starting the real binary, calling it
-//! with real programs. No test lives here and nothing here decides anything.
+//! with real programs, judging text. No test lives here.
+
+pub mod captures;
+pub mod fleet;
+pub mod service;
+pub mod sounds;
 
 use std::path::{Path, PathBuf};
 
@@ -7,4 +12,46 @@ use std::path::{Path, PathBuf};
 pub fn repository() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("tests/ lies in the repository").to_owned()
+}
+
+/// A program that the tests call; panics with the remedy when it is not installed.
+pub fn program(name: &str) -> std::process::Command {
+    let found = std::env::var_os("PATH").is_some_and(|paths| {
+        std::env::split_paths(&paths).any(|folder| folder.join(name).is_file())
+    });
+    assert!(found, "{name} is not installed; `make setup-test` installs it");
+    std::process::Command::new(name)
+}
+
+/// Character error rate: edits that turn `heard` into `said`, per character of `said`.
+/// Punctuation and spaces do not count.
+pub fn character_error_rate(said: &str, heard: &str) -> f64 {
+    let letters = |text: &str| -> Vec<char> {
+        text.chars().filter(|c| c.is_alphanumeric() || *c == 'ー').collect()
+    };
+    let (said, heard) = (letters(said), letters(heard));
+    let mut row: Vec<usize> = (0..=heard.len()).collect();
+    for (at, want) in said.iter().enumerate() {
+        let mut corner = row[0];
+        row[0] = at + 1;
+        for (index, got) in heard.iter().enumerate() {
+            let replaced = corner + usize::from(want != got);
+            corner = row[index + 1];
+            row[index + 1] = replaced.min(row[index] + 1).min(corner + 1);
+        }
+    }
+    row[heard.len()] as f64 / said.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::character_error_rate;
+
+    #[test]
+    fn error_rate_counts_edits_and_no_punctuation() {
+        assert!(character_error_rate("もしもし。", "もしもし") < 1e-9);
+        assert!((character_error_rate("abcd", "abxd") - 0.25).abs() < 1e-9);
+        assert!((character_error_rate("abcd", "") - 1.0).abs() < 1e-9);
+        assert!((character_error_rate("ab", "xaby") - 1.0).abs() < 1e-9);
+    }
 }

@@ -1,0 +1,45 @@
+//! Stopping gently: calls under way are finished, nothing is lost.
+
+use std::time::Duration;
+
+use rusuden_tests::fleet::{Fleet, Plan};
+use rusuden_tests::service::{Service, is_transcribed};
+use serde_json::json;
+
+#[test]
+fn calls_under_way_at_a_gentle_stop_become_messages() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Service::start(data.path(), "");
+    let mailbox =
+        service.make_mailbox("05077778888", &json!({ "greeting": "none", "beep": false }));
+    let plans = (0..10)
+        .map(|n| Plan {
+            from: format!("0901111{n:04}"),
+            to: "05077778888".to_owned(),
+            at: Duration::from_millis(20) * n,
+            frames: vec![vec![n as u8; 160]; 150],
+            hangs_up: true,
+        })
+        .collect();
+    let fleet = Fleet::new(service.sip_udp, "stop", plans);
+    let pid = service.pid().to_string();
+    let mut asked = false;
+    let outcomes = fleet.run(|since, seen| {
+        if !asked && seen.iter().all(|outcome| outcome.sent > 20) {
+            asked = true;
+            let status = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+            assert!(status.unwrap().success());
+        }
+        since > Duration::from_secs(30)
+    });
+    assert!(outcomes.iter().all(|outcome| outcome.status == Some(200) && outcome.done));
+    service.stop();
+
+    let service = Service::start(data.path(), "");
+    let messages = service.wait_for_messages(&mailbox, 10, is_transcribed);
+    assert_eq!(messages.len(), 10);
+    for message in &messages {
+        assert_eq!(message["duration_ms"], 3_000, "{message}");
+    }
+    service.stop();
+}
