@@ -60,14 +60,14 @@ fn write_scenario(folder: &Path, series: usize, stream: &Stream, pcap: &Path) ->
 }
 
 fn start_sipp(service: &Service, scenario: &Path, number: &str, series: usize) -> Child {
-    let ports = 20_000 + series * 2_000;
+    let ports = 40_000 + series * 4_000;
     program("sipp")
         .arg(service.sip_udp.to_string())
         .arg("-sf")
         .arg(scenario)
         .args(["-s", number, "-i", "127.0.0.1", "-nostdin"])
         .args(["-m", &CALLS_A_CODEC.to_string(), "-r", "25", "-rp", "2000"])
-        .args(["-min_rtp_port", &ports.to_string(), "-max_rtp_port", &(ports + 1_998).to_string()])
+        .args(["-min_rtp_port", &ports.to_string(), "-max_rtp_port", &(ports + 3_998).to_string()])
         .args(["-trace_err", "-timeout", "120s", "-timeout_error"])
         .current_dir(scenario.parent().unwrap())
         .stdout(std::process::Stdio::null())
