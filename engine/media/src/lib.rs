@@ -1,1 +1,15 @@
-//! engine/media
+//! The compute of Rusuden: a recording's payload to samples, text and MP3.
+//!
+//! In: chunks of recordings under way, whole recordings as work, sound files. Out: transcripts,
+//! MP3 files, sounds coded for calls. It has threads and heavy arithmetic, and no sockets, no
+//! database and no idea what a call or a subscriber is.
+//!
+//! The modules follow the flow: `codec` → `resample` → `speech` → `mel` → `whisper`, with `mp3`
+//! beside it; `engine` drives them for many recordings at once.
+
+pub mod codec;
+pub mod limits;
+pub mod mel;
+pub mod mp3;
+pub mod resample;
+pub mod whisper;

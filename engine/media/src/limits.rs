@@ -1,0 +1,54 @@
+//! All limits of this crate, with their relations checked at compile time.
+
+use std::time::Duration;
+
+use engine_core::limits::{RECORDING_MAX, SOUND_MAX, WINDOW_MAX};
+
+/// Everything behind the codecs runs at this rate.
+pub const SAMPLE_RATE_HZ: u32 = 16_000;
+/// Samples in a millisecond.
+pub const SAMPLES_PER_MS: usize = SAMPLE_RATE_HZ as usize / 1_000;
+/// Samples in 20 ms, the packet we send.
+pub const PACKET_SAMPLES: usize = 20 * SAMPLES_PER_MS;
+/// Longest recording, in samples.
+pub const RECORDING_SAMPLES_MAX: usize = RECORDING_MAX.as_millis() as usize * SAMPLES_PER_MS;
+/// Longest announcement, in samples.
+pub const SOUND_SAMPLES_MAX: usize = SOUND_MAX.as_millis() as usize * SAMPLES_PER_MS;
+/// Longest window that the model may hear, in samples.
+pub const WINDOW_SAMPLES_MAX: usize = WINDOW_MAX.as_millis() as usize * SAMPLES_PER_MS;
+/// Longest loss that is covered by repeating what came before; beyond it there is silence.
+pub const CONCEAL_MAX: Duration = Duration::from_millis(60);
+/// Longest loss that Opus covers by itself; beyond it there is silence.
+pub const OPUS_CONCEAL_MAX: Duration = Duration::from_millis(100);
+/// Longest Opus packet (RFC 6716 §3.2.5), in samples at our rate.
+pub const OPUS_PACKET_SAMPLES_MAX: usize = 120 * SAMPLES_PER_MS;
+/// Most that a 60 s message may weigh as MP3 (S04).
+pub const MP3_BYTES_MAX: usize = 250_000;
+/// Longest sound file that is read for transcription.
+pub const FILE_MAX: Duration = Duration::from_secs(4 * 3_600);
+/// Recordings that are listened to at once; the oldest is dropped for a new one and is read from
+/// its sealed bytes instead.
+pub const LIVE_RECORDINGS_MAX: usize = 4_096;
+/// A recording under way that nobody asked for within this time is dropped.
+pub const LIVE_AGE_MAX: Duration = Duration::from_secs(600);
+/// Recordings handed over as work whose text is still being made; more wait in the queue.
+pub const WORKS_MAX: usize = 256;
+/// Windows that wait for the model before live listening pauses.
+pub const WINDOWS_MAX: usize = 2_048;
+/// Windows in one batch, whatever is configured.
+pub const BATCH_MAX: usize = 64;
+/// Chunks taken from the live lane at once.
+pub const CHUNKS_PER_ROUND: usize = 1_024;
+/// Longest wait before the live lane is looked at again.
+pub const LANE_POLL: Duration = Duration::from_millis(10);
+/// Longest text that one window may give, in tokens.
+pub const WINDOW_TOKENS_MAX: usize = 224;
+/// Largest JSON file of a model folder.
+pub const MODEL_JSON_BYTES_MAX: u64 = 64 << 20;
+
+const _: () = assert!(WINDOW_SAMPLES_MAX <= RECORDING_SAMPLES_MAX);
+const _: () = assert!(SOUND_SAMPLES_MAX <= RECORDING_SAMPLES_MAX);
+const _: () = assert!(CONCEAL_MAX.as_millis() <= OPUS_CONCEAL_MAX.as_millis());
+const _: () = assert!(RECORDING_MAX.as_millis() < LIVE_AGE_MAX.as_millis());
+const _: () = assert!(RECORDING_MAX.as_secs() as usize * 4_000 < MP3_BYTES_MAX);
+const _: () = assert!(WORKS_MAX <= WINDOWS_MAX);

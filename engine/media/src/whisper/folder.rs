@@ -1,0 +1,173 @@
+//! A Whisper model's folder in CTranslate2's format: what must be in it, and its tokens.
+//!
+//! In: a path. Out: the card, the tokenizer and the ids of Whisper's own tokens, all checked; or
+//! a sentence that says what is missing and what to do. Does not load weights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokenizers::Tokenizer;
+
+use super::card::Card;
+use crate::limits::MODEL_JSON_BYTES_MAX;
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// No such folder.
+    #[error(
+        "there is no model folder at {}: give the folder of a Whisper model in CTranslate2's \
+         format (model.bin, config.json, vocabulary.json, tokenizer.json)", .path.display()
+    )]
+    NoFolder {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Files are missing.
+    #[error(
+        "the model folder {} lacks {}: convert the model again with \
+         `ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json`, or \
+         copy the missing files from the model's origin", .path.display(), .missing.join(", ")
+    )]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// What is not there.
+        missing: Vec<&'static str>,
+    },
+    /// A file cannot be read.
+    #[error("{} cannot be read ({why}): fetch or convert the model again", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        why: String,
+    },
+    /// The card asks for what cannot be.
+    #[error("{} is wrong: {why}", .path.display())]
+    Card {
+        /// The card.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Tokenizer and weights do not belong together, or it is no Whisper.
+    #[error(
+        "the model in {} has no token {token} where Whisper has it: its tokenizer.json and \
+         vocabulary.json must come from the same Whisper model", .path.display()
+    )]
+    Token {
+        /// The folder.
+        path: PathBuf,
+        /// Which token.
+        token: String,
+    },
+    /// CTranslate2 refused the weights.
+    #[error("CTranslate2 cannot load the model in {}: {why}", .path.display())]
+    Weights {
+        /// The folder.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
+}
+
+const NEEDED: [&str; 4] = ["model.bin", "config.json", "vocabulary.json", "tokenizer.json"];
+
+/// A checked folder.
+#[derive(Debug)]
+pub struct ModelFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How the model is to be served.
+    pub card: Card,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) tokens: Tokens,
+    /// Mel rows that preprocessor_config.json names.
+    pub(super) mels: Option<usize>,
+}
+
+/// Ids of Whisper's own tokens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tokens {
+    /// Text lies below it.
+    pub(super) end_of_text: u32,
+    /// Timestamps begin here, 20 ms apart.
+    pub(super) first_timestamp: u32,
+}
+
+#[derive(Deserialize)]
+struct Preprocessor {
+    feature_size: Option<usize>,
+}
+
+impl ModelFolder {
+    /// Opens and checks a folder.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        if !path.is_dir() {
+            return Err(ModelError::NoFolder { path: path.to_owned() });
+        }
+        let missing: Vec<_> = NEEDED.into_iter().filter(|name| !path.join(name).is_file()).collect();
+        if !missing.is_empty() {
+            return Err(ModelError::Incomplete { path: path.to_owned(), missing });
+        }
+        let card = Card::read(path)?;
+        let file = path.join("tokenizer.json");
+        let tokenizer = Tokenizer::from_file(&file)
+            .map_err(|why| ModelError::Unreadable { path: file, why: why.to_string() })?;
+        let vocabulary: Vec<String> = read_json(&path.join("vocabulary.json"))?;
+        let tokens = Tokens::find(path, &tokenizer, &vocabulary)?;
+        let file = path.join("preprocessor_config.json");
+        let mels = if file.is_file() {
+            read_json::<Preprocessor>(&file)?.feature_size
+        } else {
+            None
+        };
+        Ok(Self { path: path.to_owned(), card, tokenizer, tokens, mels })
+    }
+
+    /// Whether the model knows a language by its ISO 639-1 code.
+    pub fn knows_language(&self, code: &str) -> bool {
+        self.tokenizer.token_to_id(&format!("<|{code}|>")).is_some()
+    }
+
+    /// Text of tokens; Whisper's own are left out.
+    pub(super) fn text(&self, ids: &[usize]) -> String {
+        let ids: Vec<u32> = ids
+            .iter()
+            .filter_map(|id| u32::try_from(*id).ok())
+            .filter(|id| *id < self.tokens.end_of_text)
+            .collect();
+        self.tokenizer.decode(&ids, true).unwrap_or_default()
+    }
+}
+
+impl Tokens {
+    fn find(path: &Path, tokenizer: &Tokenizer, words: &[String]) -> Result<Self, ModelError> {
+        let find = |token: &str| {
+            tokenizer
+                .token_to_id(token)
+                .filter(|id| words.get(*id as usize).is_some_and(|word| word == token))
+                .ok_or_else(|| ModelError::Token { path: path.to_owned(), token: token.to_owned() })
+        };
+        find("<|startoftranscript|>")?;
+        find("<|transcribe|>")?;
+        let end_of_text = find("<|endoftext|>")?;
+        let first_timestamp = find("<|notimestamps|>")? + 1;
+        Ok(Self { end_of_text, first_timestamp })
+    }
+}
+
+/// Reads a JSON file of bounded size.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
+    let wrong = |why: String| ModelError::Unreadable { path: path.to_owned(), why };
+    let size = fs::metadata(path).map_err(|why| wrong(why.to_string()))?.len();
+    if size > MODEL_JSON_BYTES_MAX {
+        return Err(wrong(format!("{size} bytes, at most {MODEL_JSON_BYTES_MAX} are read")));
+    }
+    let bytes = fs::read(path).map_err(|why| wrong(why.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|why| wrong(why.to_string()))
+}

@@ -1,0 +1,15 @@
+//! Windows of sound to text: Whisper through CTranslate2.
+//!
+//! In: windows of mono samples at 16 kHz, any number of callers' at once. Out: for each its text,
+//! how sure the model was, and whether it heard speech at all. Knows nothing of recordings or
+//! messages; what the figures mean is decided by `engine_core`.
+
+mod card;
+mod folder;
+#[cfg(feature = "whisper")]
+mod recognizer;
+
+pub use card::{CARD_FILE, Card};
+pub use folder::{ModelError, ModelFolder};
+#[cfg(feature = "whisper")]
+pub use recognizer::{Compute, Heard, Part, Reading, Recognizer, RecognizerError, RecognizerOptions};
