@@ -3,15 +3,33 @@
 use std::time::Duration;
 
 /// Longest message, in media time (S16).
-pub const RECORDING_MAX: Duration = Duration::from_secs(60);
+pub const RECORDING_MAX: Duration = Duration::from_mins(1);
 /// A call without any packet for this long is over.
 pub const SILENT_LINE_MAX: Duration = Duration::from_secs(30);
+/// Longest call, holds included: a caller who parks us is not kept for ever.
+pub const CALL_MAX: Duration = Duration::from_mins(15);
+/// Most key presses that one recording keeps.
+pub const DIGITS_MAX: u32 = 256;
 /// Longest wait for a packet that is missing before those behind it go on.
 pub const REORDER_WAIT_MAX: Duration = Duration::from_millis(200);
 /// Most packets that wait behind a missing one.
 pub const REORDER_PACKETS_MAX: usize = 64;
+/// Sequence numbers may jump ahead by less than this within a stream (RFC 3550 A.1).
+pub const SEQUENCE_DROPOUT_MAX: u16 = 3_000;
+/// Sequence numbers may fall back by at most this within a stream (RFC 3550 A.1).
+pub const SEQUENCE_MISORDER_MAX: u16 = 100;
+/// Timestamps may run ahead of arrival by at most this; beyond it the sender has changed its base.
+pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(5);
 /// Longest RTP payload that we keep: 120 ms of Opus at 510 kbit/s fits, jumbo floods do not.
 pub const PAYLOAD_BYTES_MAX: usize = 1_500;
+/// Consecutive packets before a sender other than the announced one is believed.
+pub const LATCH_PACKETS: u32 = 3;
+/// The same for a sender whose address the caller's SDP did not name.
+pub const LATCH_FOREIGN_PACKETS: u32 = 10;
+/// A latched sender that was silent for this long may be followed to a new port or address.
+pub const LATCH_SILENCE: Duration = Duration::from_secs(3);
+/// A player that woke later than this goes on from now instead of bursting.
+pub const PLAYER_BEHIND_MAX: Duration = Duration::from_millis(500);
 /// Most that a crash may cost of a recording.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// Longest greeting or announcement.
@@ -22,3 +40,12 @@ pub const WINDOW_MAX: Duration = Duration::from_secs(30);
 const _: () = assert!(REORDER_WAIT_MAX.as_millis() < COMMIT_INTERVAL_MAX.as_millis());
 const _: () = assert!(COMMIT_INTERVAL_MAX.as_millis() < SILENT_LINE_MAX.as_millis());
 const _: () = assert!(WINDOW_MAX.as_millis() <= RECORDING_MAX.as_millis());
+// The jitter remembers which of the last 128 packets came.
+const _: () = assert!((SEQUENCE_MISORDER_MAX as usize) < 128 && REORDER_PACKETS_MAX <= 128);
+const _: () = assert!(REORDER_PACKETS_MAX < SEQUENCE_DROPOUT_MAX as usize);
+const _: () = assert!(LATCH_PACKETS <= LATCH_FOREIGN_PACKETS);
+const _: () = assert!(LATCH_SILENCE.as_millis() < SILENT_LINE_MAX.as_millis());
+const _: () = assert!(
+    SOUND_MAX.as_millis() * 2 + RECORDING_MAX.as_millis() + SILENT_LINE_MAX.as_millis()
+        < CALL_MAX.as_millis()
+);

@@ -529,7 +529,7 @@ mod tests {
     fn a_torn_tail_keeps_what_came_before() {
         let (file, parts) = recording();
         for cut in parts[0].len()..file.len() {
-            let whole = chunks(file.slice(..cut)).filter(Result::is_ok).count();
+            let whole = chunks(file.slice(..cut)).flatten().count();
             assert_eq!(whole, 1, "cut at {cut}");
         }
     }
