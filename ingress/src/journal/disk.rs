@@ -1,0 +1,224 @@
+//! The journal's files on one shard's ring.
+//!
+//! In: writes, syncs, reads, removals by segment number. Out: their results. All of it goes
+//! through io_uring, so the shard's thread never waits for the disk. [`Faults`] lets a test make
+//! any operation slow or fail in front of the real one. Knows nothing of what the bytes mean.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use engine_core::journal::Extent;
+use tokio_uring::fs::{File, OpenOptions};
+
+use crate::limits::WRITE_BUFFERS_MAX;
+
+/// An operation on the journal's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DiskOp {
+    /// A segment is made.
+    Create,
+    /// Chunks are written.
+    Write,
+    /// A segment is synced.
+    Sync,
+    /// A recording is read back.
+    Read,
+    /// A segment is removed.
+    Remove,
+}
+
+/// What a fault decides: resolves to an error to fail with, or to nothing.
+pub type Verdict = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// Stands in front of the disk in tests.
+pub trait Faults: Send + Sync + 'static {
+    /// Asked before each operation on its shard's thread; it may wait and may fail. What it lets
+    /// through is really done.
+    fn before(&self, op: DiskOp) -> Verdict;
+}
+
+/// One shard's files.
+pub(super) struct Disk {
+    dir: PathBuf,
+    shard: u16,
+    /// Segments that were there at start, by the number that this run gave them.
+    adopted: RefCell<HashMap<u64, PathBuf>>,
+    open: RefCell<HashMap<u64, Rc<File>>>,
+    faults: Option<Arc<dyn Faults>>,
+}
+
+impl Disk {
+    pub(super) fn new(
+        dir: PathBuf,
+        shard: u16,
+        adopted: HashMap<u64, PathBuf>,
+        faults: Option<Arc<dyn Faults>>,
+    ) -> Self {
+        Self { dir, shard, adopted: adopted.into(), open: RefCell::default(), faults }
+    }
+
+    async fn admit(&self, op: DiskOp) -> io::Result<()> {
+        match &self.faults {
+            Some(faults) => faults.before(op).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes `chunks` one behind the other from `offset` on.
+    pub(super) async fn write(
+        &self,
+        segment: u64,
+        offset: u64,
+        mut chunks: Vec<Bytes>,
+    ) -> io::Result<()> {
+        let file = self.writable(segment).await?;
+        self.admit(DiskOp::Write).await?;
+        let mut at = offset;
+        let mut first = 0;
+        while first < chunks.len() {
+            // A Bytes is a pointer and a count: the clone copies no sound.
+            let last = chunks.len().min(first + WRITE_BUFFERS_MAX);
+            let (written, _) = file.writev_at(chunks[first..last].to_vec(), at).await;
+            let mut written = written?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            at += written as u64;
+            while written > 0 {
+                let step = written.min(chunks[first].len());
+                chunks[first].advance(step);
+                written -= step;
+                first += usize::from(chunks[first].is_empty());
+            }
+            while first < chunks.len() && chunks[first].is_empty() {
+                first += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what was written to the medium.
+    pub(super) async fn sync(&self, segment: u64) -> io::Result<()> {
+        let file = self.open.borrow().get(&segment).cloned();
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        self.admit(DiskOp::Sync).await?;
+        file.sync_data().await
+    }
+
+    /// Reads `extents` and strings them together.
+    pub(super) async fn read(&self, extents: &[Extent]) -> io::Result<Bytes> {
+        self.admit(DiskOp::Read).await?;
+        let total = extents.iter().map(|extent| extent.bytes as usize).sum();
+        let mut sound: Vec<u8> = Vec::with_capacity(total);
+        let mut parts = Vec::with_capacity(extents.len());
+        for extent in extents {
+            let file = self.readable(extent.segment).await?;
+            let buffer = Vec::with_capacity(extent.bytes as usize);
+            let (result, buffer) = file.read_exact_at(buffer, extent.offset).await;
+            result?;
+            parts.push(buffer);
+        }
+        for part in parts {
+            sound.extend_from_slice(&part);
+        }
+        Ok(sound.into())
+    }
+
+    /// Removes a segment; one that is gone already is fine.
+    pub(super) async fn remove(&self, segment: u64) -> io::Result<()> {
+        self.admit(DiskOp::Remove).await?;
+        self.open.borrow_mut().remove(&segment);
+        match tokio_uring::fs::remove_file(self.path(segment)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
+                self.adopted.borrow_mut().remove(&segment);
+                Ok(())
+            }
+        }
+    }
+
+    async fn writable(&self, segment: u64) -> io::Result<Rc<File>> {
+        if let Some(file) = self.open.borrow().get(&segment) {
+            return Ok(Rc::clone(file));
+        }
+        self.admit(DiskOp::Create).await?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let file = Rc::new(options.open(self.path(segment)).await?);
+        // The name itself must survive a crash too, before anything in the file counts.
+        sync_dir(&self.dir).await?;
+        self.open.borrow_mut().insert(segment, Rc::clone(&file));
+        Ok(file)
+    }
+
+    async fn readable(&self, segment: u64) -> io::Result<Rc<File>> {
+        if let Some(file) = self.open.borrow().get(&segment) {
+            return Ok(Rc::clone(file));
+        }
+        Ok(Rc::new(File::open(self.path(segment)).await?))
+    }
+
+    fn path(&self, segment: u64) -> PathBuf {
+        let adopted = self.adopted.borrow().get(&segment).cloned();
+        adopted.unwrap_or_else(|| self.dir.join(segment_name(self.shard, segment)))
+    }
+}
+
+/// File name of a segment.
+pub(super) fn segment_name(shard: u16, segment: u64) -> String {
+    format!("{shard}-{segment:010}.rsj")
+}
+
+/// Reads [`segment_name`] back.
+pub(super) fn parse_segment_name(name: &str) -> Option<(u16, u64)> {
+    let (shard, segment) = name.strip_suffix(".rsj")?.split_once('-')?;
+    Some((shard.parse().ok()?, segment.parse().ok()?))
+}
+
+async fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = File::open(dir).await?;
+    dir.sync_all().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segment_names_read_back() {
+        assert_eq!(parse_segment_name(&segment_name(3, 41)), Some((3, 41)));
+        for name in ["3-41", "a-1.rsj", "3.rsj", "70000-1.rsj", "journal.lock"] {
+            assert_eq!(parse_segment_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn more_chunks_than_one_vectored_write_takes_read_back_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let disk = Disk::new(dir.path().to_owned(), 0, HashMap::new(), None);
+            let chunks: Vec<Bytes> = (0..2_500_u32)
+                .map(|n| if n % 7 == 0 { Bytes::new() } else { n.to_le_bytes().to_vec().into() })
+                .collect();
+            let want: Vec<u8> = chunks.concat();
+            disk.write(0, 10, chunks).await.unwrap();
+            disk.sync(0).await.unwrap();
+            let half = want.len() as u32 / 2;
+            let extents = [
+                Extent { segment: 0, offset: 10, bytes: half },
+                Extent { segment: 0, offset: 10 + u64::from(half), bytes: half },
+            ];
+            assert_eq!(disk.read(&extents).await.unwrap(), want[..2 * half as usize]);
+            disk.remove(0).await.unwrap();
+            disk.remove(0).await.unwrap();
+            assert!(disk.read(&extents).await.is_err());
+        });
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

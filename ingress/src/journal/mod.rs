@@ -1,0 +1,374 @@
+//! One shard's journal at work: the core decides, io_uring writes.
+//!
+//! In: chunks, acknowledgements. Out: arrivals (whole, durable recordings), recordings that the
+//! disk refused. Disk work runs in tasks on the shard's ring; results come back as inputs of the
+//! core. What cannot be handed on waits here or on disk. Knows nothing of packets.
+
+mod acks;
+mod disk;
+mod recovery;
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant as Clock;
+
+use bytes::Bytes;
+use crossbeam::channel::TrySendError;
+use engine_core::handoff::{Arrival, ArrivalsIn};
+use engine_core::id::RecordingId;
+use engine_core::journal::{Extent, Input, Journal, JournalConfig, Output};
+use engine_core::recording::{Entry, chunks};
+use engine_core::time::Instant;
+use tokio::sync::Notify;
+use tracing::{error, warn};
+
+pub(crate) use self::acks::AckDesk;
+pub use self::disk::{DiskOp, Faults, Verdict};
+pub use self::recovery::JournalError;
+pub(crate) use self::recovery::{Inheritance, JournalDir};
+
+use self::disk::Disk;
+use crate::limits::{ARRIVALS_WAITING_MAX, DISK_RETRY, IDLE_WAKE, READBACKS_MAX};
+use crate::rtp::counters::{Counters, add, set};
+
+/// What a finished disk task reports.
+enum Done {
+    Input(Input, u64),
+    ReadBack(RecordingId, Vec<Extent>, io::Result<Bytes>),
+    Removed(u64, io::Result<()>),
+}
+
+/// Work for the one task that writes; in order, so that a sync covers the writes before it.
+enum Job {
+    Write { ticket: u64, segment: u64, offset: u64, chunks: Vec<Bytes>, bytes: u64 },
+    Sync { ticket: u64, segment: u64 },
+}
+
+/// Results of disk tasks, waiting for the shard.
+#[derive(Default)]
+struct Completions {
+    done: RefCell<VecDeque<Done>>,
+    wake: Notify,
+}
+
+impl Completions {
+    fn push(&self, done: Done) {
+        self.done.borrow_mut().push_back(done);
+        self.wake.notify_one();
+    }
+}
+
+/// Recordings that are read back, waiting for their turn or for another try.
+struct ReadBack {
+    recording: RecordingId,
+    extents: Vec<Extent>,
+    not_before: Instant,
+}
+
+/// Drives one journal core.
+pub(crate) struct Keeper {
+    core: Journal,
+    disk: Rc<Disk>,
+    jobs: tokio::sync::mpsc::UnboundedSender<Job>,
+    completions: Rc<Completions>,
+    readbacks: VecDeque<ReadBack>,
+    reading: usize,
+    removals: VecDeque<(u64, Instant)>,
+    waiting: VecDeque<Arrival>,
+    arrivals: ArrivalsIn,
+    acks: AckDesk,
+    /// Appended to, not yet durable as a whole.
+    under_way: HashSet<RecordingId>,
+    refused: Vec<RecordingId>,
+    durable: Vec<Arrival>,
+    counters: Arc<Counters>,
+    until: Option<Instant>,
+    backlog_bytes: u64,
+}
+
+impl Keeper {
+    /// A keeper on the current ring. `acks` also brings other shards' acknowledgements; the core
+    /// knows its own.
+    pub(crate) fn new(
+        config: JournalConfig,
+        disk: DiskPlace,
+        inheritance: Inheritance,
+        arrivals: ArrivalsIn,
+        acks: AckDesk,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let mut core = Journal::new(config, inheritance.first_segment);
+        core.adopt(inheritance.segments);
+        let disk = Rc::new(Disk::new(disk.dir, disk.shard, inheritance.paths, disk.faults));
+        let completions = Rc::new(Completions::default());
+        let (jobs, queue) = tokio::sync::mpsc::unbounded_channel();
+        tokio_uring::spawn(write_in_order(
+            Rc::clone(&disk),
+            queue,
+            Rc::clone(&completions),
+            Arc::clone(&counters),
+        ));
+        Self {
+            core,
+            disk,
+            jobs,
+            completions,
+            readbacks: VecDeque::new(),
+            reading: 0,
+            removals: VecDeque::new(),
+            waiting: inheritance.arrivals.into(),
+            arrivals,
+            acks,
+            under_way: HashSet::new(),
+            refused: Vec::new(),
+            durable: Vec::new(),
+            counters,
+            until: Some(Instant::default()),
+            backlog_bytes: 0,
+        }
+    }
+
+    /// Appends a chunk; `last` when the recording ends with it. Drained by [`Keeper::turn`].
+    pub(crate) fn append(
+        &mut self,
+        now: Instant,
+        recording: RecordingId,
+        chunk: Bytes,
+        last: bool,
+    ) {
+        self.under_way.insert(recording);
+        self.backlog_bytes += chunk.len() as u64;
+        self.core.handle(now, Input::Append { recording, chunk, last });
+        self.until = Some(now);
+    }
+
+    /// Resolves when a disk task has finished.
+    pub(crate) fn wake(&self) -> impl Future<Output = ()> + use<> {
+        let completions = Rc::clone(&self.completions);
+        async move { completions.wake.notified().await }
+    }
+
+    /// When [`Keeper::turn`] wants to be called again; `None` when everything is settled.
+    pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
+        let settled = self.core.is_settled()
+            && self.waiting.is_empty()
+            && self.readbacks.is_empty()
+            && self.removals.is_empty();
+        let idle = (!settled).then(|| now + IDLE_WAKE);
+        [idle, self.until].into_iter().flatten().min()
+    }
+
+    /// Takes results and acknowledgements, lets the core decide, acts on it.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        while let Some(recording) = self.acks.pop() {
+            self.core.handle(now, Input::Acknowledged(recording));
+        }
+        loop {
+            let done = self.completions.done.borrow_mut().pop_front();
+            let Some(done) = done else { break };
+            self.take(now, done);
+        }
+        self.core.handle(now, Input::Tick);
+        self.until = loop {
+            match self.core.poll() {
+                Output::Idle { until } => break until,
+                output => self.act(now, output),
+            }
+        };
+        self.counters.congested.store(self.core.is_congested(), Ordering::Relaxed);
+        set(&self.counters.backlog_bytes, self.backlog_bytes);
+        self.offer();
+        self.read_back(now);
+        self.remove(now);
+    }
+
+    /// Recordings that the disk refused since the last call: their calls end.
+    pub(crate) fn take_refused(&mut self) -> Vec<RecordingId> {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// Recordings that became durable and were read back since the last call, without sound.
+    pub(crate) fn take_durable(&mut self) -> Vec<Arrival> {
+        std::mem::take(&mut self.durable)
+    }
+
+    /// Whether every recording given here is durable as a whole.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    fn take(&mut self, now: Instant, done: Done) {
+        match done {
+            Done::Input(input, bytes) => {
+                // What a failed sync makes the core write again is counted off twice.
+                self.backlog_bytes = self.backlog_bytes.saturating_sub(bytes);
+                self.core.handle(now, input);
+            }
+            Done::ReadBack(recording, extents, result) => {
+                self.reading -= 1;
+                match result.and_then(arrival) {
+                    Ok(arrival) => {
+                        let (opened, sealed) = (arrival.opened.clone(), arrival.sealed.clone());
+                        self.durable.push(Arrival { opened, sealed, sound: Bytes::new() });
+                        self.waiting.push_back(arrival);
+                    }
+                    Err(error) => {
+                        // The bytes are on disk; the next start offers them if this run cannot.
+                        add(&self.counters.disk_errors, 1);
+                        error!(%recording, %error, "A durable recording could not be read back.");
+                        let not_before = now + DISK_RETRY;
+                        self.readbacks.push_back(ReadBack { recording, extents, not_before });
+                    }
+                }
+            }
+            Done::Removed(segment, Err(error)) => {
+                add(&self.counters.disk_errors, 1);
+                warn!(segment, %error, "A journal segment could not be removed; trying again.");
+                self.removals.push_back((segment, now + DISK_RETRY));
+            }
+            Done::Removed(_, Ok(())) => {}
+        }
+    }
+
+    fn act(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Write { ticket, segment, offset, chunks } => {
+                let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                self.job(Job::Write { ticket, segment, offset, chunks, bytes });
+            }
+            Output::Sync { ticket, segment } => self.job(Job::Sync { ticket, segment }),
+            Output::Durable { recording, extents } => {
+                self.under_way.remove(&recording);
+                self.readbacks.push_back(ReadBack { recording, extents, not_before: now });
+            }
+            Output::Refused(recording) => {
+                self.under_way.remove(&recording);
+                add(&self.counters.disk_refusals, 1);
+                self.refused.push(recording);
+            }
+            Output::Remove { segment } => self.removals.push_back((segment, now)),
+            Output::Idle { .. } => {}
+        }
+    }
+
+    fn job(&mut self, job: Job) {
+        // The task lives as long as the ring, which outlives the keeper.
+        self.jobs.send(job).unwrap_or_else(|_| error!("The journal's writing task is gone."));
+    }
+
+    /// A full queue keeps the arrivals here; they are offered again.
+    fn offer(&mut self) {
+        while let Some(arrival) = self.waiting.pop_front() {
+            match self.arrivals.try_send(arrival) {
+                Ok(()) => {}
+                Err(TrySendError::Full(arrival) | TrySendError::Disconnected(arrival)) => {
+                    self.waiting.push_front(arrival);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn read_back(&mut self, now: Instant) {
+        while self.reading < READBACKS_MAX
+            && self.reading + self.waiting.len() < ARRIVALS_WAITING_MAX
+        {
+            let due = self.readbacks.iter().position(|readback| readback.not_before <= now);
+            let Some(readback) = due.and_then(|at| self.readbacks.remove(at)) else { break };
+            self.reading += 1;
+            let (disk, completions) = (Rc::clone(&self.disk), Rc::clone(&self.completions));
+            tokio_uring::spawn(async move {
+                let result = disk.read(&readback.extents).await;
+                completions.push(Done::ReadBack(readback.recording, readback.extents, result));
+            });
+        }
+    }
+
+    fn remove(&mut self, now: Instant) {
+        while self.removals.front().is_some_and(|(_, not_before)| *not_before <= now) {
+            let Some((segment, _)) = self.removals.pop_front() else { break };
+            let (disk, completions) = (Rc::clone(&self.disk), Rc::clone(&self.completions));
+            tokio_uring::spawn(async move {
+                completions.push(Done::Removed(segment, disk.remove(segment).await));
+            });
+        }
+    }
+}
+
+/// Where a keeper's files lie.
+pub(crate) struct DiskPlace {
+    /// The folder.
+    pub(crate) dir: std::path::PathBuf,
+    /// Goes into file names.
+    pub(crate) shard: u16,
+    /// Stands in front of the disk in tests.
+    pub(crate) faults: Option<Arc<dyn Faults>>,
+}
+
+async fn write_in_order(
+    disk: Rc<Disk>,
+    mut jobs: tokio::sync::mpsc::UnboundedReceiver<Job>,
+    completions: Rc<Completions>,
+    counters: Arc<Counters>,
+) {
+    while let Some(job) = jobs.recv().await {
+        let (input, bytes) = match job {
+            Job::Write { ticket, segment, offset, chunks, bytes } => {
+                match disk.write(segment, offset, chunks).await {
+                    Ok(()) => (Input::Written(ticket), bytes),
+                    Err(error) => {
+                        add(&counters.disk_errors, 1);
+                        warn!(segment, %error, "A journal write failed; it is tried elsewhere.");
+                        // The core writes the same bytes again: they stay in the backlog.
+                        (Input::WriteFailed(ticket), 0)
+                    }
+                }
+            }
+            Job::Sync { ticket, segment } => {
+                let started = Clock::now();
+                let result = disk.sync(segment).await;
+                let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                if micros > counters.commit_micros_max.load(Ordering::Relaxed) {
+                    set(&counters.commit_micros_max, micros);
+                }
+                match result {
+                    Ok(()) => {
+                        add(&counters.commits, 1);
+                        (Input::Synced(ticket), 0)
+                    }
+                    Err(error) => {
+                        add(&counters.disk_errors, 1);
+                        warn!(segment, %error, "A journal sync failed; what it held is rewritten.");
+                        (Input::SyncFailed(ticket), 0)
+                    }
+                }
+            }
+        };
+        completions.push(Done::Input(input, bytes));
+    }
+}
+
+/// Reads the first and the last entry of a recording file.
+fn arrival(sound: Bytes) -> io::Result<Arrival> {
+    let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut opened = None;
+    let mut sealed = None;
+    for chunk in chunks(sound.clone()) {
+        let chunk = chunk.map_err(|error| damaged(&error.to_string()))?;
+        // Frames are skipped by their headers; the sound itself is not touched.
+        for entry in chunk.entries() {
+            match entry.map_err(|error| damaged(&error.to_string()))? {
+                Entry::Opened(entry) => opened = Some(entry),
+                Entry::Sealed(entry) => sealed = Some(entry),
+                Entry::Frame(_) | Entry::Digit { .. } => {}
+            }
+        }
+    }
+    let opened = opened.ok_or_else(|| damaged("it has no opening entry"))?;
+    let sealed = sealed.ok_or_else(|| damaged("it has no seal"))?;
+    Ok(Arrival { opened, sealed, sound })
+}

@@ -1,0 +1,115 @@
+//! Counters between the stages of a shard: written by its thread, read by anybody.
+//!
+//! In: what the shard saw. Out: a [`CountersSnapshot`]. Every drop is counted with its reason.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use engine_core::call::CallStats;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// The living counters of one shard.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $(pub(crate) $name: AtomicU64,)+
+            /// Calls and reservations on the shard.
+            pub(crate) calls: AtomicUsize,
+            /// Whether the journal asked for no new calls.
+            pub(crate) congested: AtomicBool,
+        }
+
+        /// What a shard had counted at one moment.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct CountersSnapshot {
+            $($(#[$doc])* pub $name: u64,)+
+            /// Calls and reservations on the shard now.
+            pub calls: u64,
+        }
+
+        impl Counters {
+            /// Reads all counters.
+            pub fn snapshot(&self) -> CountersSnapshot {
+                CountersSnapshot {
+                    $($name: self.$name.load(Ordering::Relaxed),)+
+                    calls: self.calls.load(Ordering::Relaxed) as u64,
+                }
+            }
+        }
+
+        impl CountersSnapshot {
+            /// Names and values, for metrics.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+ ("calls", self.calls)]
+            }
+        }
+    };
+}
+
+counters! {
+    /// RTP packets received, taken or not.
+    packets,
+    /// Their octets, headers included.
+    bytes,
+    /// Packets that never came.
+    lost,
+    /// Packets that came too late to be used.
+    late,
+    /// Packets that came twice.
+    duplicated,
+    /// Packets that came out of order and were put right.
+    reordered,
+    /// Packets refused because another sender had been latched.
+    hijacks,
+    /// Datagrams that are no RTP or RTCP packet that we take.
+    malformed,
+    /// Packets for a port pair whose call is not answered yet.
+    refused,
+    /// RTCP packets received and understood.
+    rtcp,
+    /// Packets that could not be sent.
+    unsent,
+    /// Calls answered.
+    answered,
+    /// Recordings sealed.
+    sealed,
+    /// Journal syncs done.
+    commits,
+    /// Slowest journal sync so far, in microseconds.
+    commit_micros_max,
+    /// Writes, syncs, reads and removals that failed.
+    disk_errors,
+    /// Bytes that wait for the disk now.
+    backlog_bytes,
+    /// Recordings that were cut because the disk could not take them.
+    disk_refusals,
+    /// Chunks that the live lane left on disk, over all shards.
+    live_skipped,
+    /// Receive slabs made.
+    slabs_made,
+    /// Receive slabs pinned by views now.
+    slabs_pinned,
+}
+
+/// Adds to a counter. One thread writes, so nothing is ordered by it.
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
+    if count > 0 {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Sets a gauge.
+pub(crate) fn set(gauge: &AtomicU64, value: u64) {
+    gauge.store(value, Ordering::Relaxed);
+}
+
+impl Counters {
+    /// Adds what a call has seen since it was counted last.
+    pub(crate) fn count_call(&self, before: &CallStats, now: &CallStats) {
+        let grown = |now: u32, before: u32| u64::from(now.saturating_sub(before));
+        add(&self.lost, grown(now.lost, before.lost));
+        add(&self.late, grown(now.late, before.late));
+        add(&self.duplicated, grown(now.duplicated, before.duplicated));
+        add(&self.reordered, grown(now.reordered, before.reordered));
+        add(&self.hijacks, grown(now.hijacks, before.hijacks));
+    }
+}

@@ -1,0 +1,225 @@
+//! One call's sockets and its core on a shard: acts on what the core decides.
+//!
+//! In: outputs of the call core. Out: packets and reports on the wire, chunks for the journal and
+//! the live lane, notices, events. Refuses to decide: each output has one act.
+
+use std::io::IoSlice;
+use std::net::{SocketAddr, UdpSocket};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use engine_core::call::{Call, CallPlan, CallStats, Input, Output};
+use engine_core::event::{EventSink, MessageEvent, MessageState};
+use engine_core::handoff::LiveLane;
+use engine_core::id::{CallId, MailboxId, RecordingId};
+use engine_core::packet::Packet;
+use engine_core::time::{Instant, WallTime};
+use socket2::{SockAddr, SockRef};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::counters::{Counters, add, set};
+use super::rtcp::{self, Reporter};
+use super::seats::Seat;
+use super::wire;
+use crate::journal::Keeper;
+use crate::limits::RECORDING_EVENT_EVERY;
+use crate::media::MediaNotice;
+
+/// What the calls of a shard act on.
+pub(super) struct World {
+    pub(super) keeper: Keeper,
+    pub(super) live: Arc<LiveLane>,
+    pub(super) events: Arc<dyn EventSink>,
+    pub(super) notices: UnboundedSender<MediaNotice>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl World {
+    pub(super) fn emit(
+        &self,
+        recording: RecordingId,
+        mailbox: MailboxId,
+        state: MessageState,
+        recorded_ms: u64,
+    ) {
+        let at = wall_time(SystemTime::now());
+        self.events.emit(MessageEvent { recording, mailbox, state, at, recorded_ms });
+    }
+}
+
+/// Civil time for records.
+pub(super) fn wall_time(now: SystemTime) -> WallTime {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A port pair and what it is used for.
+pub(super) struct Line {
+    pub(super) id: CallId,
+    pub(super) port: u16,
+    pub(super) rtp: Rc<UdpSocket>,
+    pub(super) rtcp: Rc<UdpSocket>,
+    pub(super) stage: Stage,
+    pub(super) _seat: Seat,
+}
+
+pub(super) enum Stage {
+    /// Ports are open; the answer must come until then.
+    Reserved { until: Instant },
+    /// Answered.
+    Up(Box<Talk>),
+}
+
+/// An answered call.
+pub(super) struct Talk {
+    pub(super) call: Call,
+    pub(super) recording: RecordingId,
+    id: CallId,
+    mailbox: MailboxId,
+    clock_hz: u32,
+    reporter: Reporter,
+    /// Who is listened to; RTCP goes one port above.
+    latched: Option<SocketAddr>,
+    /// Where the caller's SDP wants our sound.
+    remote: Option<SocketAddr>,
+    /// The newest chunk, until it is known whether it is the last.
+    chunk: Option<Bytes>,
+    /// What is already in the shard's counters.
+    counted: CallStats,
+    /// When the last `Recording` event went out; `None` before recording.
+    told: Option<Instant>,
+}
+
+impl Talk {
+    /// The call is answered now.
+    pub(super) fn new(now: Instant, id: CallId, plan: CallPlan) -> Self {
+        Self {
+            recording: plan.opened.recording,
+            id,
+            mailbox: plan.opened.mailbox,
+            clock_hz: plan.opened.codec.clock_hz(),
+            reporter: Reporter::new(now, plan.sender.ssrc, rtcp::random_cname()),
+            latched: None,
+            remote: plan.remote,
+            chunk: None,
+            counted: CallStats::default(),
+            told: None,
+            call: Call::new(now, wall_time(SystemTime::now()), plan),
+        }
+    }
+
+    /// Tells the core something and acts on all it wants. Returns when to wake it, `None` when
+    /// the call is over.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        input: Input,
+        socket: &UdpSocket,
+        world: &mut World,
+    ) -> Option<Instant> {
+        if let Input::Remote { address, .. } = input {
+            self.remote = address.or(self.remote);
+        }
+        if let Input::Connected = input {
+            world.emit(self.recording, self.mailbox, MessageState::Greeting, 0);
+        }
+        self.call.handle(now, input);
+        loop {
+            match self.call.poll() {
+                Output::Transmit { to, packet } => self.transmit(now, to, &packet, socket, world),
+                Output::Latched(source) => self.latched = Some(source),
+                Output::RecordingStarted => self.tell(now, world),
+                Output::Chunk(chunk) => {
+                    self.append(now, false, world);
+                    self.chunk = Some(chunk);
+                }
+                Output::Sealed(_) => {
+                    self.append(now, true, world);
+                    add(&world.counters.sealed, 1);
+                }
+                Output::HangUp(reason) => {
+                    // Without SIP nobody is left to send the BYE; the call ends all the same.
+                    let _ = world.notices.send(MediaNotice::HangUp { call: self.id, reason });
+                }
+                Output::Idle { until } => {
+                    self.append(now, false, world);
+                    return until;
+                }
+            }
+        }
+    }
+
+    /// Reports, events and counters that are due.
+    pub(super) fn rounds(&mut self, now: Instant, socket: &UdpSocket, world: &World) {
+        let stats = self.call.stats();
+        world.counters.count_call(&self.counted, &stats);
+        self.counted = stats;
+        if self.told.is_some_and(|told| now.since(told) >= RECORDING_EVENT_EVERY) {
+            self.tell(now, world);
+        }
+        if self.reporter.is_due(now) {
+            let report = self.reporter.report(now, SystemTime::now(), &stats, self.clock_hz);
+            self.send_report(&report, socket, world);
+        }
+    }
+
+    /// An RTCP datagram came. Only the party that we listen to, or that SDP names, is heard.
+    pub(super) fn reported(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> bool {
+        let party = self.latched.or(self.remote).map(|address| address.ip());
+        let Ok(heard) = rtcp::read(datagram) else { return false };
+        let known = party.is_some_and(|party| party == source.ip());
+        if known {
+            self.reporter.heard(now, &heard, &self.call.stats());
+        }
+        known
+    }
+
+    /// The last word on the wire.
+    pub(super) fn leave(&mut self, now: Instant, socket: &UdpSocket, world: &World) {
+        let stats = self.call.stats();
+        world.counters.count_call(&self.counted, &stats);
+        self.counted = stats;
+        let goodbye = self.reporter.goodbye(now, SystemTime::now(), &stats, self.clock_hz);
+        self.send_report(&goodbye, socket, world);
+    }
+
+    fn tell(&mut self, now: Instant, world: &World) {
+        self.told = Some(now);
+        let recorded_ms = self.call.stats().recorded_ms;
+        world.emit(self.recording, self.mailbox, MessageState::Recording, recorded_ms);
+    }
+
+    fn append(&mut self, now: Instant, last: bool, world: &mut World) {
+        if let Some(chunk) = self.chunk.take() {
+            world.live.offer(chunk.clone());
+            set(&world.counters.live_skipped, world.live.skipped());
+            world.keeper.append(now, self.recording, chunk, last);
+        }
+    }
+
+    fn transmit(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        packet: &Packet,
+        socket: &UdpSocket,
+        world: &World,
+    ) {
+        let header = wire::header(packet);
+        let parts = [IoSlice::new(&header), IoSlice::new(&packet.payload)];
+        let sent = SockRef::from(socket).send_to_vectored(&parts, &SockAddr::from(to));
+        // A full socket or an unreachable caller costs this packet, as on any network.
+        add(&world.counters.unsent, u64::from(sent.is_err()));
+        self.reporter.sent(now, packet.timestamp);
+    }
+
+    fn send_report(&self, report: &[u8], socket: &UdpSocket, world: &World) {
+        // RFC 3550 §11: RTCP is one port above, unless SDP said otherwise.
+        let Some(mut to) = self.latched.or(self.remote) else { return };
+        let Some(port) = to.port().checked_add(1) else { return };
+        to.set_port(port);
+        add(&world.counters.unsent, u64::from(socket.send_to(report, to).is_err()));
+    }
+}

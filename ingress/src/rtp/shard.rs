@@ -1,0 +1,433 @@
+//! One shard: its thread, its calls, its turn.
+//!
+//! In: commands, datagrams, finished disk work, time. Out: whatever the calls' cores want done.
+//! A turn reads all sockets at once, then wakes the calls that are due, then lets the journal
+//! decide; datagrams gather for `TICK` between turns. Knows nothing of SIP.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant as Clock};
+
+use bytes::BytesMut;
+use engine_core::call::{CallPlan, Input};
+use engine_core::event::MessageState;
+use engine_core::id::{CallId, RecordingId};
+use engine_core::recording::EndReason;
+use engine_core::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, warn};
+
+use super::counters::{add, set};
+use super::line::{Line, Stage, Talk, World};
+use super::ports::Ports;
+use super::receive::{Datagram, Receive};
+use super::seats::Ticket;
+use super::wire;
+use crate::limits::{
+    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, DRAIN_GRACE, RESERVATION_MAX, ROUNDS_EVERY, TICK,
+};
+use crate::media::{AdmissionError, RemoteChange, Reservation};
+
+/// What a shard is asked to do. Bounded by the calls: each sends a handful.
+pub(super) enum Command {
+    Reserve {
+        local: IpAddr,
+        ticket: Ticket,
+        answer: oneshot::Sender<Result<Reservation, (AdmissionError, Ticket)>>,
+    },
+    Answer(CallId, Box<CallPlan>),
+    Connected(CallId),
+    Remote(CallId, RemoteChange),
+    HangUp(CallId),
+    Drain {
+        limit: Duration,
+        done: oneshot::Sender<()>,
+    },
+    Quit,
+}
+
+/// A call that never wakes by itself.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
+
+struct Draining {
+    until: Instant,
+    stopped: bool,
+    done: Vec<oneshot::Sender<()>>,
+}
+
+/// The state of one shard's thread.
+pub(super) struct Shard<R> {
+    index: u16,
+    origin: Clock,
+    receive: R,
+    ports: Ports,
+    world: World,
+    lines: Vec<Option<Line>>,
+    /// When each line wants to wake: dense, so that a look at all of them costs nothing.
+    wakes: Vec<Instant>,
+    free: Vec<usize>,
+    slots: HashMap<CallId, usize>,
+    recordings: HashMap<RecordingId, usize>,
+    /// Calls that are over since the last look.
+    over: Vec<usize>,
+    numbers: u64,
+    commit_interval: Duration,
+    next_tick: Instant,
+    next_flush: Instant,
+    next_rounds: Instant,
+    draining: Option<Draining>,
+    quitting: bool,
+}
+
+impl<R: Receive> Shard<R> {
+    pub(super) fn new(
+        index: u16,
+        receive: R,
+        ports: Ports,
+        world: World,
+        commit_interval: Duration,
+    ) -> Self {
+        Self {
+            index,
+            origin: Clock::now(),
+            receive,
+            ports,
+            world,
+            lines: Vec::new(),
+            wakes: Vec::new(),
+            free: Vec::new(),
+            slots: HashMap::new(),
+            recordings: HashMap::new(),
+            over: Vec::new(),
+            numbers: 0,
+            commit_interval,
+            next_tick: Instant::default(),
+            next_flush: Instant::default(),
+            next_rounds: Instant::default(),
+            draining: None,
+            quitting: false,
+        }
+    }
+
+    /// Runs until told to quit, or until nobody can tell it anything any more.
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                command = commands.recv(), if !self.quitting => match command {
+                    Some(command) => {
+                        self.obey(command);
+                        for _ in 1..COMMANDS_PER_TURN_MAX {
+                            let Ok(command) = commands.try_recv() else { break };
+                            self.obey(command);
+                        }
+                    }
+                    None => self.obey(Command::Quit),
+                },
+                () = self.world.keeper.wake() => {}
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+            self.turn();
+            if self.quitting && self.draining.is_none() {
+                break;
+            }
+        }
+        debug!(shard = self.index, "The shard has ended.");
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn next_wake(&self) -> Clock {
+        let now = self.now();
+        let busy = !self.slots.is_empty() || self.draining.is_some();
+        let tick = busy.then_some(self.next_tick);
+        let until = [tick, self.world.keeper.until(now)].into_iter().flatten().min();
+        self.origin + until.unwrap_or(now + Duration::from_secs(1)).since(Instant::default())
+    }
+
+    fn turn(&mut self) {
+        let now = self.now();
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.receive(now);
+            self.wake_due(now);
+        }
+        if now >= self.next_flush {
+            self.next_flush = now + self.commit_interval;
+            self.tell_all(now, &Input::Flush);
+        }
+        if now >= self.next_rounds {
+            self.next_rounds = now + ROUNDS_EVERY;
+            self.rounds(now);
+        }
+        self.close_over(now);
+        self.world.keeper.turn(now);
+        self.after_disk(now);
+        self.drain(now);
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Reserve { local, ticket, answer } => {
+                // SIP may have given the call up meanwhile; then the ports go back at once.
+                if let Err(Ok(reservation)) = answer.send(self.reserve(now, local, ticket)) {
+                    self.hang_up(now, reservation.call);
+                }
+            }
+            Command::Answer(call, plan) => self.answer(now, call, *plan),
+            Command::Connected(call) => self.tell(now, call, Input::Connected),
+            Command::Remote(call, change) => {
+                let RemoteChange { address, sends, receives } = change;
+                self.tell(now, call, Input::Remote { address, sends, receives });
+            }
+            Command::HangUp(call) => self.hang_up(now, call),
+            Command::Drain { limit, done } => self.start_drain(now + limit, Some(done)),
+            Command::Quit => {
+                self.quitting = true;
+                self.start_drain(now, None);
+            }
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        ticket: Ticket,
+    ) -> Result<Reservation, (AdmissionError, Ticket)> {
+        if self.world.counters.congested.load(Ordering::Relaxed) {
+            return Err((AdmissionError::DiskBehind, ticket));
+        }
+        let pair = match self.ports.open(local) {
+            Ok(pair) => pair,
+            Err(error) => return Err((error, ticket)),
+        };
+        let socket_error =
+            |error: std::io::Error| AdmissionError::Socket { why: error.to_string() };
+        let local_rtp = match pair.rtp.local_addr() {
+            Ok(address) => address,
+            Err(error) => return Err((socket_error(error), ticket)),
+        };
+        let slot = self.free.pop().unwrap_or(self.lines.len());
+        let (rtp, rtcp) = (Rc::new(pair.rtp), Rc::new(pair.rtcp));
+        let watched = self
+            .receive
+            .watch(2 * slot, Rc::clone(&rtp))
+            .and_then(|()| self.receive.watch(2 * slot + 1, Rc::clone(&rtcp)));
+        if let Err(error) = watched {
+            self.receive.forget(2 * slot);
+            self.ports.close(pair.port);
+            self.free.extend((slot < self.lines.len()).then_some(slot));
+            return Err((socket_error(error), ticket));
+        }
+        self.numbers += 1;
+        let call = CallId { shard: self.index, number: self.numbers };
+        let line = Line {
+            id: call,
+            port: pair.port,
+            rtp,
+            rtcp,
+            stage: Stage::Reserved { until: now + RESERVATION_MAX },
+            _seat: ticket.on(&self.world.counters),
+        };
+        if slot == self.lines.len() {
+            self.lines.push(None);
+            self.wakes.push(NEVER);
+        }
+        self.lines[slot] = Some(line);
+        self.slots.insert(call, slot);
+        Ok(Reservation { call, local_rtp })
+    }
+
+    fn answer(&mut self, now: Instant, call: CallId, plan: CallPlan) {
+        let Some(&slot) = self.slots.get(&call) else { return };
+        let Some(line) = &mut self.lines[slot] else { return };
+        if matches!(line.stage, Stage::Up(_)) {
+            return;
+        }
+        self.recordings.insert(plan.opened.recording, slot);
+        line.stage = Stage::Up(Box::new(Talk::new(now, call, plan)));
+        add(&self.world.counters.answered, 1);
+        // The opening goes to disk at once: the 200 leaves now.
+        self.tell(now, call, Input::Flush);
+    }
+
+    fn hang_up(&mut self, now: Instant, call: CallId) {
+        let Some(&slot) = self.slots.get(&call) else { return };
+        match &self.lines[slot] {
+            Some(Line { stage: Stage::Up(_), .. }) => self.tell(now, call, Input::HungUp),
+            _ => self.over.push(slot),
+        }
+        self.close_over(now);
+    }
+
+    fn tell(&mut self, now: Instant, call: CallId, input: Input) {
+        if let Some(&slot) = self.slots.get(&call) {
+            self.tell_slot(now, slot, input);
+            self.close_over(now);
+        }
+    }
+
+    fn tell_slot(&mut self, now: Instant, slot: usize, input: Input) {
+        let Some(Line { stage: Stage::Up(talk), rtp, .. }) = &mut self.lines[slot] else { return };
+        match talk.handle(now, input, rtp, &mut self.world) {
+            Some(until) => self.wakes[slot] = until,
+            None => self.over.push(slot),
+        }
+    }
+
+    fn tell_all(&mut self, now: Instant, input: &Input) {
+        for slot in 0..self.lines.len() {
+            self.tell_slot(now, slot, input.clone());
+        }
+    }
+
+    fn wake_due(&mut self, now: Instant) {
+        for slot in 0..self.wakes.len() {
+            if self.wakes[slot] <= now {
+                self.tell_slot(now, slot, Input::Tick);
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Instant) {
+        let Self { receive, lines, wakes, world, over, .. } = self;
+        receive.drain(DATAGRAMS_PER_TICK_MAX, &mut |datagram| {
+            let slot = datagram.token / 2;
+            let Some(Some(line)) = lines.get_mut(slot) else { return };
+            if datagram.token % 2 == 1 {
+                take_report(now, line, &datagram, world);
+            } else if let Some(until) = take_packet(now, line, datagram, world) {
+                wakes[slot] = until.unwrap_or(NEVER);
+                over.extend(until.is_none().then_some(slot));
+            }
+        });
+    }
+
+    fn rounds(&mut self, now: Instant) {
+        let (made, pinned) = self.receive.slabs();
+        set(&self.world.counters.slabs_made, made);
+        set(&self.world.counters.slabs_pinned, pinned as u64);
+        for (slot, line) in self.lines.iter_mut().enumerate() {
+            match line {
+                Some(Line { stage: Stage::Up(talk), rtcp, .. }) => {
+                    talk.rounds(now, rtcp, &self.world);
+                }
+                Some(Line { stage: Stage::Reserved { until }, id, .. }) if *until <= now => {
+                    warn!(call = %id, "A reserved call was never answered; its ports are freed.");
+                    self.over.push(slot);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Frees what belonged to calls that are over.
+    fn close_over(&mut self, now: Instant) {
+        while let Some(slot) = self.over.pop() {
+            let Some(mut line) = self.lines[slot].take() else { continue };
+            if let Stage::Up(talk) = &mut line.stage {
+                talk.leave(now, &line.rtcp, &self.world);
+                self.recordings.remove(&talk.recording);
+            }
+            self.receive.forget(2 * slot);
+            self.receive.forget(2 * slot + 1);
+            self.slots.remove(&line.id);
+            self.wakes[slot] = NEVER;
+            let port = line.port;
+            drop(line);
+            self.ports.close(port);
+            self.free.push(slot);
+        }
+    }
+
+    /// Passes on what the journal said.
+    fn after_disk(&mut self, now: Instant) {
+        for recording in self.world.keeper.take_refused() {
+            if let Some(&slot) = self.recordings.get(&recording) {
+                warn!(%recording, "The disk cannot take more; the call is ended.");
+                self.tell_slot(now, slot, Input::Stop(EndReason::DiskFull));
+            }
+        }
+        for arrival in self.world.keeper.take_durable() {
+            let (opened, sealed) = (arrival.opened, arrival.sealed);
+            let recorded_ms = sealed.duration.to_millis(opened.codec.clock_hz());
+            let state = MessageState::Sealed;
+            self.world.emit(opened.recording, opened.mailbox, state, recorded_ms);
+        }
+        self.close_over(now);
+    }
+
+    fn start_drain(&mut self, until: Instant, done: Option<oneshot::Sender<()>>) {
+        let draining =
+            self.draining.get_or_insert(Draining { until, stopped: false, done: Vec::new() });
+        draining.until = draining.until.min(until);
+        draining.done.extend(done);
+    }
+
+    fn drain(&mut self, now: Instant) {
+        let Some(draining) = &mut self.draining else { return };
+        let late = now >= draining.until;
+        if late && !draining.stopped {
+            draining.stopped = true;
+            self.tell_all(now, &Input::Stop(EndReason::Stopped));
+            for (slot, line) in self.lines.iter().enumerate() {
+                if matches!(line, Some(Line { stage: Stage::Reserved { .. }, .. })) {
+                    self.over.push(slot);
+                }
+            }
+            self.close_over(now);
+            self.world.keeper.turn(now);
+        }
+        let Some(draining) = &mut self.draining else { return };
+        let settled = self.slots.is_empty() && self.world.keeper.is_durable();
+        if settled || now >= draining.until + DRAIN_GRACE {
+            for done in draining.done.drain(..) {
+                // Whoever waited may have stopped waiting.
+                let _ = done.send(());
+            }
+            self.draining = None;
+        }
+    }
+}
+
+fn take_report(now: Instant, line: &mut Line, datagram: &Datagram, world: &World) {
+    let counters = &world.counters;
+    match &mut line.stage {
+        Stage::Up(talk) => {
+            let known = talk.reported(now, datagram.source, &datagram.bytes);
+            add(if known { &counters.rtcp } else { &counters.malformed }, 1);
+        }
+        Stage::Reserved { .. } => add(&counters.refused, 1),
+    }
+}
+
+/// Takes a datagram of the RTP port. Returns when to wake the call, if the call heard of it.
+fn take_packet(
+    now: Instant,
+    line: &mut Line,
+    datagram: Datagram,
+    world: &mut World,
+) -> Option<Option<Instant>> {
+    add(&world.counters.packets, 1);
+    add(&world.counters.bytes, datagram.bytes.len() as u64);
+    let Stage::Up(talk) = &mut line.stage else {
+        add(&world.counters.refused, 1);
+        return None;
+    };
+    let Some(packet) = parsed(datagram.bytes, world) else { return None };
+    let input = Input::Packet { source: datagram.source, packet };
+    Some(talk.handle(now, input, &line.rtp, world))
+}
+
+fn parsed(bytes: BytesMut, world: &World) -> Option<engine_core::packet::Packet> {
+    let packet = wire::parse(bytes);
+    add(&world.counters.malformed, u64::from(packet.is_err()));
+    packet.ok()
+}
