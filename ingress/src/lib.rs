@@ -5,3 +5,4 @@
 //! each other. Decisions about a call live in `engine_core`; this crate only acts.
 
 pub mod media;
+pub mod sip;
