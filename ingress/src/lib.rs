@@ -8,3 +8,4 @@ pub mod journal;
 pub mod limits;
 pub mod media;
 pub mod rtp;
+pub mod sip;

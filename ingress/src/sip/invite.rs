@@ -1,0 +1,485 @@
+//! A new call, from INVITE to 200.
+//!
+//! In: an INVITE that passed the gate. Out: a call on the media plane and a task that leads it,
+//! or a refusal. The order: read everything in the INVITE, take a place, find the mailbox,
+//! reserve media, ring, answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use engine_core::call::{CallPlan, SenderStart};
+use engine_core::caller::Caller;
+use engine_core::codec::Codec;
+use engine_core::directory::Mailbox;
+use engine_core::event::{MessageEvent, MessageState};
+use engine_core::id::RecordingId;
+use engine_core::limits::{RECORDING_MAX, SILENT_LINE_MAX};
+use engine_core::recording::Opened;
+use engine_core::sound::{Frames, SoundBank, SoundId};
+use engine_core::time::WallTime;
+use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver, TerminatedReason};
+use rsipstack::dialog::invite_dialog::InviteDialog;
+use rsipstack::sip::prelude::HeadersExt;
+use rsipstack::sip::{Header, Request, Uri};
+use rsipstack::transaction::Transaction;
+use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use super::call::Call;
+use super::caller_id::{CallerHeaders, caller};
+use super::calls::{InviteKey, NoPlace, Place};
+use super::config::Trust;
+use super::counters::count;
+use super::forwarding::{ForwardingError, ForwardingHeaders, candidates};
+use super::limits::{CALL_QUEUE_MAX, DIRECTORY_WAIT_MAX};
+use super::refusal::Refusal;
+use super::sdp::{Agreed, Local, Remote, SdpError, offer};
+use super::server::Site;
+use super::session_timer::{Asked, SessionTimer};
+use super::{body, request};
+use crate::media::{AdmissionError, Reservation};
+
+/// Everything that an INVITE says, read once.
+struct Invitation {
+    numbers: Vec<String>,
+    caller: Caller,
+    /// The caller's offer; `None`: we offer in the 200 and are answered in the ACK.
+    offered: Option<Remote>,
+    agreed: Agreed,
+    timer: Option<SessionTimer>,
+    /// The caller insists on reliable provisional responses, so it gets none.
+    no_ringing: bool,
+    caller_updates: bool,
+    sequence: u32,
+}
+
+/// Takes a new call or refuses it. The call itself runs in a task of its own.
+pub(crate) async fn take(site: Arc<Site>, mut transaction: Transaction) {
+    let place = match admit(&site, &transaction) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            site.shared.counters.refuse(refusal.reason);
+            request::refuse(&site, &mut transaction, &refusal).await;
+            return;
+        }
+    };
+    let (invitation, peer, place) = place;
+    let (states_sender, states) = site.dialogs.new_dialog_state_channel();
+    let contact = Uri::try_from(site.contact(peer)).ok();
+    let dialog =
+        site.dialogs.get_or_create_server_invite(&transaction, states_sender, None, contact);
+    let dialog = match dialog {
+        Ok(dialog) => dialog,
+        Err(_) => {
+            let refusal = Refusal::new(400, "malformed").warn("the INVITE starts no dialog");
+            site.shared.counters.refuse(refusal.reason);
+            request::refuse(&site, &mut transaction, &refusal).await;
+            return;
+        }
+    };
+    let respond = transaction.tu_sender.clone();
+    let mut driver = dialog.clone();
+    let cancel = site.cancel.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            outcome = driver.handle(&mut transaction) => if outcome.is_err() {
+                debug!("The INVITE transaction ended with an error.");
+            },
+        }
+    });
+    tokio::spawn(async move {
+        let id = dialog.id();
+        Taking { site: &site, dialog, states, respond, peer }.run(invitation, place).await;
+        // rsipstack keeps a dialog until told (its issue 134).
+        site.dialogs.remove_dialog(&id);
+    });
+}
+
+fn admit(
+    site: &Site,
+    transaction: &Transaction,
+) -> Result<(Invitation, SocketAddr, Place), Refusal> {
+    let shared = &site.shared;
+    let request = &transaction.original;
+    let peer = request::peer(transaction).ok_or_else(|| Refusal::new(403, "unknown peer"))?;
+    let trust = shared.config.trust(peer.ip()).ok_or_else(|| Refusal::new(403, "unknown peer"))?;
+    let invitation =
+        read(request, &trust, &shared.config.codecs, shared.config.session_expires_min_seconds)?;
+    let key = invite_key(request).ok_or_else(|| Refusal::new(400, "malformed"))?;
+    let place = shared.calls.open(key).map_err(|reason| match reason {
+        NoPlace::Full => Refusal::busy("full", shared.config.retry_after_seconds),
+        // RFC 3261 §8.2.2.2.
+        NoPlace::Merged => Refusal::new(482, "merged request"),
+    })?;
+    debug!(trunk = trust.name, candidates = invitation.numbers.len(), "A call came in.");
+    Ok((invitation, peer, place))
+}
+
+fn invite_key(request: &Request) -> Option<InviteKey> {
+    Some(InviteKey {
+        call_id: request.call_id_header().ok()?.value().to_owned(),
+        from_tag: request.from_header().ok()?.tag().ok()??.value().to_owned(),
+        sequence: request.cseq_header().ok()?.seq().ok()?,
+    })
+}
+
+/// Every value of a header that may stand there more than once, by its name.
+fn all<'a>(request: &'a Request, name: &str) -> Vec<String> {
+    let named = |header: &&'a Header| header.name().eq_ignore_ascii_case(name);
+    request.headers.iter().filter(named).map(|header| header.value().to_owned()).collect()
+}
+
+fn has_token(request: &Request, name: &str, token: &str) -> bool {
+    all(request, name)
+        .iter()
+        .flat_map(|line| line.split(','))
+        .any(|tag| tag.trim().eq_ignore_ascii_case(token))
+}
+
+/// What a request says about session timers (RFC 4028).
+pub(crate) fn session_timer(
+    request: &Request,
+    min_seconds: u32,
+) -> Result<Option<SessionTimer>, Refusal> {
+    let session_expires = all(request, "Session-Expires");
+    let min_se = all(request, "Min-SE");
+    let asked = Asked {
+        session_expires: session_expires.first().map(String::as_str),
+        min_se: min_se.first().map(String::as_str),
+        supported: has_token(request, "Supported", "timer")
+            || has_token(request, "k", "timer")
+            || has_token(request, "Require", "timer"),
+    };
+    SessionTimer::negotiate(&asked, min_seconds)
+}
+
+fn read(
+    request: &Request,
+    trust: &Trust,
+    codecs: &[Codec],
+    session_min_seconds: u32,
+) -> Result<Invitation, Refusal> {
+    let timer = session_timer(request, session_min_seconds)?;
+    let offered = body::sdp(request)?.map(Remote::parse).transpose().map_err(|e| no_sdp(&e))?;
+    let agreed = match &offered {
+        Some(remote) => remote.choose(codecs).map_err(|e| no_sdp(&e))?,
+        None => our_choice(codecs),
+    };
+    let history = all(request, "History-Info");
+    let diversion = all(request, "Diversion");
+    let called_party = all(request, "P-Called-Party-ID");
+    let uri = request.uri.to_string();
+    let numbers = candidates(
+        &trust.order,
+        &ForwardingHeaders {
+            request_uri: &uri,
+            to: request.to_header().map_or("", |to| to.value()),
+            history_info: history.iter().map(String::as_str).collect(),
+            diversion: diversion.iter().map(String::as_str).collect(),
+            called_party: called_party.first().map(String::as_str),
+        },
+    )
+    .map_err(|error| match error {
+        ForwardingError::NoNumber => Refusal::new(404, "no mailbox number"),
+        // S24: the subscriber's own forwarding setting is wrong; say so.
+        ForwardingError::DiallingPrefix { .. } => {
+            Refusal::new(404, "dialling prefix").warn(error.to_string())
+        }
+        ForwardingError::Loop { .. } => Refusal::new(482, "loop").warn(error.to_string()),
+    })?;
+    let (asserted, privacy) = (all(request, "P-Asserted-Identity"), all(request, "Privacy"));
+    let caller = caller(
+        &CallerHeaders {
+            from: request.from_header().map_or("", |from| from.value()),
+            asserted: asserted.iter().map(String::as_str).collect(),
+            privacy: privacy.iter().map(String::as_str).collect(),
+        },
+        trust.believed,
+    );
+    Ok(Invitation {
+        numbers,
+        caller,
+        offered,
+        agreed,
+        timer,
+        no_ringing: has_token(request, "Require", "100rel"),
+        caller_updates: has_token(request, "Allow", "UPDATE"),
+        sequence: request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).unwrap_or(0),
+    })
+}
+
+/// RFC 3264 §6: 488 where nothing is common; 400 where nothing can be read.
+pub(crate) fn no_sdp(error: &SdpError) -> Refusal {
+    match error {
+        SdpError::NoSound | SdpError::NoCommonCodec | SdpError::CodecChanged => {
+            Refusal::new(488, "no common codec").warn(error.to_string())
+        }
+        // The parser's own words may hold what the caller wrote.
+        _ => Refusal::new(400, "malformed").warn("the SDP cannot be read"),
+    }
+}
+
+/// What we offer to a caller that offers nothing: one codec, since the recording's codec is fixed
+/// at the answer and the caller's choice would come after it (in the ACK). G.711 where it is
+/// configured: every phone has it.
+fn our_choice(codecs: &[Codec]) -> Agreed {
+    let is_g711 = |codec: &&Codec| matches!(codec, Codec::Pcmu | Codec::Pcma);
+    let codec = codecs.iter().find(is_g711).or(codecs.first()).copied().unwrap_or(Codec::Pcmu);
+    let payload_type = codec.static_payload_type().unwrap_or(96);
+    Agreed { codec, payload_type, digits: Some((101, codec.clock_hz())) }
+}
+
+/// The time on the wall.
+pub(crate) fn wall_time() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A call that is being answered.
+struct Taking<'a> {
+    site: &'a Arc<Site>,
+    dialog: InviteDialog,
+    states: DialogStateReceiver,
+    respond: TransactionEventSender,
+    peer: SocketAddr,
+}
+
+impl Taking<'_> {
+    async fn run(mut self, invitation: Invitation, mut place: Place) {
+        let shared = Arc::clone(&self.site.shared);
+        let (commands, inbox) = mpsc::channel(CALL_QUEUE_MAX);
+        place.bind_dialog(self.dialog.id().to_string(), commands.clone());
+
+        let mailbox = tokio::select! {
+            found = find_mailbox(self.site, &invitation.numbers) => found,
+            reason = ended(&mut self.states) => return self.abandoned(reason, None),
+        };
+        let mailbox = match mailbox {
+            Ok(mailbox) => mailbox,
+            Err(refusal) => return self.refuse(&refusal),
+        };
+        let local_ip = self.media_ip(&invitation);
+        let reservation = match shared.media.reserve(local_ip).await {
+            Ok(reservation) => reservation,
+            Err(error) => return self.refuse(&self.no_media(&error)),
+        };
+        place.bind_media(reservation.call, commands.clone());
+        let recording = RecordingId::from_u128(uuid::Uuid::now_v7().as_u128());
+        let event = |state| MessageEvent {
+            recording,
+            mailbox: mailbox.id,
+            state,
+            at: wall_time(),
+            recorded_ms: 0,
+        };
+        shared.events.emit(event(MessageState::Ringing));
+        if !invitation.no_ringing && self.dialog.ringing(None, None).is_err() {
+            debug!("Ringing could not be sent.");
+        }
+        let plan = plan(&shared.sounds, &invitation, &mailbox, recording).await;
+        // A CANCEL that came meanwhile: the call was never answered.
+        if let DialogState::Terminated(_, reason) = self.dialog.state() {
+            shared.media.hang_up(reservation.call);
+            return self.abandoned(Some(reason), Some(event(MessageState::Abandoned)));
+        }
+        info!(call = %reservation.call, %recording, codec = invitation.agreed.codec.name(), "Answering a call.");
+        shared.media.answer(reservation.call, plan);
+        let (local, description) = self.describe(&invitation, &reservation);
+        let headers = answer_headers(&invitation);
+        if self.dialog.accept(Some(headers), Some(description.clone().into_bytes())).is_err() {
+            debug!("The 200 could not be sent.");
+        }
+        count(&shared.counters.answered);
+        Call {
+            site: Arc::clone(self.site),
+            dialog: self.dialog,
+            place,
+            media: reservation.call,
+            agreed: invitation.agreed,
+            local,
+            description,
+            answer_in_ack: invitation.offered.is_none(),
+            timer: invitation.timer,
+            caller_updates: invitation.caller_updates,
+            sequence: invitation.sequence,
+            commands,
+        }
+        .run(self.states, inbox)
+        .await;
+    }
+
+    /// Where media is received: on the address that faces the caller, in the family of its SDP.
+    fn media_ip(&self, invitation: &Invitation) -> std::net::IpAddr {
+        let theirs = invitation.offered.as_ref().and_then(|offered| offered.change.address);
+        match theirs {
+            Some(theirs) if theirs.is_ipv4() != self.peer.ip().to_canonical().is_ipv4() => {
+                super::listen::local_ip(
+                    if theirs.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() },
+                    theirs,
+                )
+            }
+            _ => self.site.local_ip(self.peer),
+        }
+    }
+
+    fn describe(&self, invitation: &Invitation, reservation: &Reservation) -> (Local, String) {
+        let local = Local {
+            rtp: self.site.shared.config.advertised(reservation.local_rtp),
+            session: u64::from(rand::random::<u32>()),
+            version: 1,
+        };
+        let description = match &invitation.offered {
+            Some(offered) => offered.answer(&invitation.agreed, &local),
+            None => offer(&invitation.agreed, &local),
+        };
+        (local, description)
+    }
+
+    fn no_media(&self, error: &AdmissionError) -> Refusal {
+        let reason = match error {
+            AdmissionError::Full { .. } => "full",
+            AdmissionError::NoPort => "no port",
+            AdmissionError::DiskBehind => "disk behind",
+            AdmissionError::Stopping => "stopping",
+            AdmissionError::Socket { .. } => "no socket",
+        };
+        if !matches!(error, AdmissionError::Stopping) {
+            warn!(%error, "A call could not be given media; it got 503.");
+        }
+        Refusal::busy(reason, self.site.shared.config.retry_after_seconds)
+    }
+
+    /// Refuses with headers, which the dialog's own `reject` cannot.
+    fn refuse(&self, refusal: &Refusal) {
+        if let DialogState::Terminated(_, reason) = self.dialog.state() {
+            return self.abandoned(Some(reason), None);
+        }
+        self.site.shared.counters.refuse(refusal.reason);
+        let invite = self.dialog.initial_request();
+        let endpoint = &self.site.dialogs.endpoint;
+        let mut response = endpoint.make_response(&invite, refusal.status_code(), None);
+        for header in response.headers.iter_mut() {
+            if let Header::To(to) = header {
+                let tagged = format!("{};tag={}", to.value(), self.dialog.id().local_tag);
+                *header = Header::To(tagged.into());
+            }
+        }
+        response.headers.extend(refusal.header_list(&self.site.shared.config.user_agent));
+        let sent = self.respond.send(TransactionEvent::Respond(response)).is_ok();
+        // Ends the dialog; its own response comes second and is not sent.
+        let ended = self.dialog.reject(Some(refusal.status_code()), None).is_ok();
+        debug!(sent, ended, status = refusal.status, reason = refusal.reason, "Refused a call.");
+    }
+
+    fn abandoned(&self, reason: Option<TerminatedReason>, event: Option<MessageEvent>) {
+        debug!(?reason, "The caller gave up before the answer.");
+        count(&self.site.shared.counters.abandoned);
+        if let Some(event) = event {
+            self.site.shared.events.emit(event);
+        }
+    }
+}
+
+/// Resolves when the dialog ends.
+async fn ended(states: &mut DialogStateReceiver) -> Option<TerminatedReason> {
+    loop {
+        match states.recv().await {
+            Some(DialogState::Terminated(_, reason)) => return Some(reason),
+            Some(_) => {}
+            None => return None,
+        }
+    }
+}
+
+async fn find_mailbox(site: &Site, numbers: &[String]) -> Result<Mailbox, Refusal> {
+    let busy = |reason| Refusal::busy(reason, site.shared.config.retry_after_seconds);
+    let asking = async {
+        for number in numbers {
+            match site.shared.directory.mailbox(number).await {
+                Ok(Some(mailbox)) => return Ok(mailbox),
+                Ok(None) => {}
+                Err(error) => {
+                    warn!(%error, "A call got 503: its mailbox could not be looked up.");
+                    return Err(busy("directory"));
+                }
+            }
+        }
+        // S07.
+        Err(Refusal::new(404, "unknown mailbox"))
+    };
+    tokio::time::timeout(DIRECTORY_WAIT_MAX, asking).await.unwrap_or_else(|_| {
+        warn!("A call got 503: the directory did not answer in time.");
+        Err(busy("directory"))
+    })
+}
+
+fn answer_headers(invitation: &Invitation) -> Vec<Header> {
+    let mut headers = request::capabilities();
+    headers.push(Header::ContentType("application/sdp".into()));
+    if let Some(timer) = &invitation.timer {
+        let timer = timer.answer_headers().into_iter();
+        headers.extend(timer.map(|(name, value)| Header::Other(name.to_owned(), value)));
+    }
+    headers
+}
+
+/// How the call is to be led: sounds are encoded on first use, so not on this thread.
+async fn plan(
+    sounds: &Arc<dyn SoundBank>,
+    invitation: &Invitation,
+    mailbox: &Mailbox,
+    recording: RecordingId,
+) -> CallPlan {
+    let codec = invitation.agreed.codec;
+    let language = mailbox.language.announcements();
+    let wanted = [
+        Some(mailbox.greeting),
+        mailbox.beep.then_some(SoundId::Beep),
+        Some(SoundId::Closing(language)),
+    ];
+    let bank = Arc::clone(sounds);
+    let load = move || {
+        wanted.map(|sound| {
+            let sound = sound.filter(|sound| *sound != SoundId::Silence)?;
+            let own = bank.frames(sound, codec);
+            match sound {
+                SoundId::OwnGreeting(_) => {
+                    own.or_else(|| bank.frames(SoundId::DefaultGreeting(language), codec))
+                }
+                _ => own,
+            }
+        })
+    };
+    let [greeting, beep, closing]: [Option<Arc<Frames>>; 3] =
+        tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| {
+            warn!("The sounds of a call could not be loaded; the caller hears none.");
+            [None, None, None]
+        });
+    CallPlan {
+        opened: Opened {
+            recording,
+            mailbox: mailbox.id,
+            caller: invitation.caller.clone(),
+            codec,
+            language: mailbox.language,
+            answered_at: wall_time(),
+        },
+        payload_type: invitation.agreed.payload_type,
+        digit_payload_type: invitation.agreed.digits.map(|(payload_type, _)| payload_type),
+        greeting,
+        beep,
+        closing,
+        recording_limit: mailbox.recording_limit.min(RECORDING_MAX),
+        quiet_limit: mailbox.quiet_limit,
+        silent_line_limit: SILENT_LINE_MAX,
+        sender: SenderStart {
+            ssrc: rand::random(),
+            sequence: rand::random(),
+            timestamp: rand::random(),
+        },
+        remote: invitation.offered.as_ref().and_then(|offered| offered.change.address),
+    }
+}
