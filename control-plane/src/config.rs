@@ -1,0 +1,221 @@
+//! What an operator may set. Every field has a default, so an empty configuration runs on
+//! loopback with mails as files. Unknown keys are refused with their name.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use lettre::Address;
+use lettre::message::Mailbox as MailAddress;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the control plane. The data folder is given apart, since every part shares it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlaneConfig {
+    /// Where REST listens.
+    pub listen: SocketAddr,
+    /// How subscribers reach this service, such as `https://rusuden.example`; mails link there.
+    /// Without it mails carry no link.
+    pub public_url: Option<String>,
+    /// Sender of mails, such as `留守番電話 <rusuden@example.jp>`. Its domain names our
+    /// Message-IDs.
+    pub mail_from: String,
+    /// The mail server. Without it mails land as `.eml` files in the data folder's `mail`.
+    pub smtp: Option<SmtpConfig>,
+    /// Recordings that are with the engine at once.
+    pub transcriptions_max: usize,
+}
+
+impl Default for PlaneConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
+            public_url: None,
+            mail_from: "Rusuden <rusuden@localhost>".to_owned(),
+            smtp: None,
+            transcriptions_max: 64,
+        }
+    }
+}
+
+/// How mails leave.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpConfig {
+    /// Host name of the mail server.
+    pub host: String,
+    /// Its port; by default 587 for `starttls`, 465 for `tls`, 25 for `plain`.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub security: SmtpSecurity,
+    /// Login name, if the server wants one.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Password for `user`.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// PEM file with a certificate authority to trust besides the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for SmtpConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The password never reaches a log.
+        f.debug_struct("SmtpConfig")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &self.security)
+            .field("user", &self.user)
+            .field("ca_file", &self.ca_file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SmtpConfig {
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.security {
+            SmtpSecurity::Starttls => 587,
+            SmtpSecurity::Tls => 465,
+            SmtpSecurity::Plain => 25,
+        })
+    }
+}
+
+/// Protection of the connection to the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpSecurity {
+    /// Starts in the clear and must turn to TLS (RFC 3207).
+    #[default]
+    Starttls,
+    /// TLS from the first byte (RFC 8314 §3).
+    Tls,
+    /// In the clear: for a relay on the same machine only.
+    Plain,
+}
+
+/// A setting that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `mail_from` is no address.
+    #[error("mail_from = {given:?} is not a mail address; write it as \"Name <user@example.jp>\"")]
+    MailFrom {
+        /// What was set.
+        given: String,
+    },
+    /// `public_url` is no URL.
+    #[error("public_url = {given:?} must start with http:// or https:// and hold no spaces")]
+    PublicUrl {
+        /// What was set.
+        given: String,
+    },
+    /// Nothing would ever be transcribed.
+    #[error("transcriptions_max = 0 would transcribe nothing; set it to 1 or more")]
+    NoTranscriptions,
+    /// One of user and password is missing.
+    #[error("smtp.user and smtp.password belong together; set both or none")]
+    HalfLogin,
+    /// A password would cross the network readable by all.
+    #[error(
+        "smtp.security = \"plain\" would send the password in the clear; use starttls or tls, \
+         or drop smtp.user"
+    )]
+    PasswordInTheClear,
+}
+
+impl PlaneConfig {
+    /// Checks what the types alone cannot.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.sender()?;
+        if let Some(url) = &self.public_url {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+                return Err(ConfigError::PublicUrl { given: url.clone() });
+            }
+        }
+        if self.transcriptions_max == 0 {
+            return Err(ConfigError::NoTranscriptions);
+        }
+        let Some(smtp) = &self.smtp else { return Ok(()) };
+        match (&smtp.user, &smtp.password, smtp.security) {
+            (Some(_), None, _) | (None, Some(_), _) => Err(ConfigError::HalfLogin),
+            (Some(_), Some(_), SmtpSecurity::Plain) if !is_loopback(&smtp.host) => {
+                Err(ConfigError::PasswordInTheClear)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The sender of mails, read.
+    pub(crate) fn sender(&self) -> Result<MailAddress, ConfigError> {
+        let wrong = || ConfigError::MailFrom { given: self.mail_from.clone() };
+        let sender: MailAddress = self.mail_from.parse().map_err(|_| wrong())?;
+        let whole = Address::new(sender.email.user(), sender.email.domain());
+        whole.map(|_| sender).map_err(|_| wrong())
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn smtp(security: SmtpSecurity, user: Option<&str>, password: Option<&str>) -> PlaneConfig {
+        let smtp = SmtpConfig {
+            host: "mail.example.jp".to_owned(),
+            port: None,
+            security,
+            user: user.map(str::to_owned),
+            password: password.map(str::to_owned),
+            ca_file: None,
+        };
+        PlaneConfig { smtp: Some(smtp), ..PlaneConfig::default() }
+    }
+
+    #[test]
+    fn the_default_can_run() {
+        assert_eq!(PlaneConfig::default().check(), Ok(()));
+        assert_eq!(serde_json::from_str::<PlaneConfig>("{}").unwrap(), PlaneConfig::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = serde_json::from_str::<PlaneConfig>(r#"{"lisen": "[::1]:80"}"#).unwrap_err();
+        assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        let with = |change: fn(&mut PlaneConfig)| {
+            let mut config = PlaneConfig::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(with(|c| c.mail_from = "nobody".to_owned()).contains("mail_from"));
+        assert!(with(|c| c.public_url = Some("rusuden.example".to_owned())).contains("https://"));
+        assert!(with(|c| c.transcriptions_max = 0).contains("1 or more"));
+    }
+
+    #[test]
+    fn a_password_is_never_sent_in_the_clear_to_another_machine() {
+        let plain = smtp(SmtpSecurity::Plain, Some("u"), Some("p"));
+        assert_eq!(plain.check(), Err(ConfigError::PasswordInTheClear));
+        assert_eq!(smtp(SmtpSecurity::Tls, Some("u"), Some("p")).check(), Ok(()));
+        assert_eq!(smtp(SmtpSecurity::Tls, Some("u"), None).check(), Err(ConfigError::HalfLogin));
+        assert_eq!(smtp(SmtpSecurity::Plain, None, None).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let printed = format!("{:?}", smtp(SmtpSecurity::Tls, Some("u"), Some("hunter2")));
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Events for watchers. In: steps of calls from the shards, steps of messages from here. Out: a
+//! numbered stream, with the last ones kept for a watcher who comes back. Never waits.
+//!
+//! `Sealed` and later steps are told here only once their row is committed, so a watcher who
+//! fetches the message finds it; a shard's own `Sealed` is left out.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use engine_core::event::{EventSink, MessageEvent, MessageState};
+use tokio::sync::broadcast;
+
+use crate::limits::EVENTS_KEPT;
+
+/// An event with its place in the stream of this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    /// Its number, from 1.
+    pub(crate) number: u64,
+    /// What happened.
+    pub(crate) event: MessageEvent,
+}
+
+/// The stream.
+#[derive(Debug)]
+pub(crate) struct EventHub {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    last: VecDeque<Numbered>,
+    next: u64,
+    live: broadcast::Sender<Numbered>,
+}
+
+impl EventHub {
+    pub(crate) fn new() -> Self {
+        let (live, _) = broadcast::channel(EVENTS_KEPT);
+        let last = VecDeque::with_capacity(EVENTS_KEPT);
+        Self { kept: Mutex::new(Kept { last, next: 1, live }) }
+    }
+
+    /// Tells everyone who watches.
+    pub(crate) fn publish(&self, event: MessageEvent) {
+        let mut kept = self.lock();
+        let numbered = Numbered { number: kept.next, event };
+        kept.next += 1;
+        if kept.last.len() == EVENTS_KEPT {
+            kept.last.pop_front();
+        }
+        kept.last.push_back(numbered.clone());
+        // No receiver is no error: nobody watches.
+        let _ = kept.live.send(numbered);
+    }
+
+    /// What was kept behind event `after`, and all that comes from now on, without a gap between
+    /// the two. Without `after`: only what comes.
+    pub(crate) fn watch(
+        &self,
+        after: Option<u64>,
+    ) -> (Vec<Numbered>, broadcast::Receiver<Numbered>) {
+        let kept = self.lock();
+        let missed = after.map_or_else(Vec::new, |after| {
+            kept.last.iter().filter(|event| event.number > after).cloned().collect()
+        });
+        (missed, kept.live.subscribe())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // A panic elsewhere cannot leave the ring half changed: every step above is one push.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for EventHub {
+    fn emit(&self, event: MessageEvent) {
+        let ours = [MessageState::Sealed, MessageState::Transcribed, MessageState::Notified];
+        if !ours.contains(&event.state) {
+            self.publish(event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine_core::id::{MailboxId, RecordingId};
+    use engine_core::time::WallTime;
+
+    fn event(recording: u128, state: MessageState) -> MessageEvent {
+        MessageEvent {
+            recording: RecordingId::from_u128(recording),
+            mailbox: MailboxId::from_u128(1),
+            state,
+            at: WallTime::from_unix_millis(0),
+            recorded_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_watcher_who_comes_back_is_told_what_it_missed() {
+        let hub = EventHub::new();
+        for recording in 1..=3 {
+            hub.emit(event(recording, MessageState::Ringing));
+        }
+        let (missed, mut live) = hub.watch(Some(1));
+        assert_eq!(missed.iter().map(|e| e.number).collect::<Vec<_>>(), [2, 3]);
+        hub.publish(event(3, MessageState::Sealed));
+        assert_eq!(live.try_recv().unwrap().number, 4);
+        assert!(hub.watch(None).0.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_event_is_dropped_when_too_many_are_kept() {
+        let hub = EventHub::new();
+        for recording in 0..=EVENTS_KEPT as u128 {
+            hub.emit(event(recording, MessageState::Recording));
+        }
+        let (missed, _) = hub.watch(Some(0));
+        assert_eq!((missed.len(), missed[0].number), (EVENTS_KEPT, 2));
+    }
+
+    #[test]
+    fn a_shard_cannot_announce_a_message_before_its_row() {
+        let hub = EventHub::new();
+        hub.emit(event(1, MessageState::Sealed));
+        assert!(hub.watch(Some(0)).0.is_empty());
+    }
+}

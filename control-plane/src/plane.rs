@@ -1,0 +1,361 @@
+//! The control plane as a whole: opens what it keeps, starts its workers, answers readiness, and
+//! stops without losing anything. `server` wires it to the other parts through `engine-core`
+//! types; it never sees them.
+
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use engine_core::directory::Directory;
+use engine_core::event::EventSink;
+use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
+use engine_core::sound::{SoundBank, SoundId};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::{ConfigError, PlaneConfig};
+use crate::directory::StoreDirectory;
+use crate::events::EventHub;
+use crate::intake::{Intake, IntakeThread};
+use crate::jobs::Jobs;
+use crate::keys::Keys;
+use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::mail::send::{Mailer, MailerError};
+use crate::mail::template::{TemplateError, Templates};
+use crate::notify::Outbox;
+use crate::objects::{Object, ObjectError, Objects};
+use crate::rest;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{SharedStore, StoreError};
+use crate::worker;
+
+/// What the other parts hand to the control plane.
+pub struct PlaneDeps {
+    /// Sealed recordings, durable in the journal.
+    pub arrivals: ArrivalsOut,
+    /// Where recordings go whose row is committed.
+    pub acks: Acks,
+    /// Where recordings go to become text.
+    pub work: WorkIn,
+    /// Where greetings are kept ready to play.
+    pub sounds: Arc<dyn SoundBank>,
+}
+
+impl fmt::Debug for PlaneDeps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlaneDeps").finish_non_exhaustive()
+    }
+}
+
+/// Why the control plane cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaneError {
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The rows cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The objects cannot be used.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// Mails cannot leave.
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
+    /// A mail template is broken: a fault of this program.
+    #[error("a mail template is broken: {0}")]
+    Template(String),
+    /// A thread could not be started, or the listener failed.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl From<TemplateError> for PlaneError {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(error.to_string())
+    }
+}
+
+/// Whether the service can take calls and messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Rows can be written.
+    pub store: bool,
+    /// The workers run.
+    pub workers: bool,
+    /// Work finds an engine.
+    pub engine: bool,
+}
+
+impl Readiness {
+    /// Whether everything is well.
+    pub const fn is_ready(&self) -> bool {
+        self.store && self.workers && self.engine
+    }
+}
+
+/// The control plane. Clones share one.
+#[derive(Clone)]
+pub struct ControlPlane {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPlane").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: PlaneConfig,
+    pub(crate) store: SharedStore,
+    pub(crate) objects: Objects,
+    pub(crate) keys: Keys,
+    pub(crate) sounds: Arc<dyn SoundBank>,
+    pub(crate) events: Arc<EventHub>,
+    pub(crate) mailer: Mailer,
+    /// Ends streams that would otherwise never end.
+    pub(crate) closing: CancellationToken,
+    /// Wakes the job worker, for requests that leave jobs.
+    pub(crate) jobs_wake: Arc<Notify>,
+    outbox_wake: Arc<Notify>,
+    from: lettre::message::Mailbox,
+    templates: Arc<Templates>,
+    arrivals: ArrivalsOut,
+    acks: Acks,
+    work: WorkIn,
+    engine_up: Arc<AtomicBool>,
+    background: Mutex<Option<Background>>,
+    last_look: Mutex<Option<(Instant, bool)>>,
+}
+
+struct Background {
+    intake: IntakeThread,
+    drain_jobs: CancellationToken,
+    drain_outbox: CancellationToken,
+    jobs: JoinHandle<()>,
+    outbox: JoinHandle<()>,
+}
+
+impl ControlPlane {
+    /// Opens the data folder: brings the tables up to date and puts own greetings into the bank.
+    pub async fn open(
+        config: PlaneConfig,
+        data_dir: &Path,
+        deps: PlaneDeps,
+    ) -> Result<Self, PlaneError> {
+        config.check()?;
+        let from = config.sender()?;
+        let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
+        let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
+        let shared = Shared {
+            keys: Keys::new(store.clone()),
+            sounds: deps.sounds,
+            events: Arc::new(EventHub::new()),
+            mailer,
+            closing: CancellationToken::new(),
+            jobs_wake: Arc::new(Notify::new()),
+            outbox_wake: Arc::new(Notify::new()),
+            from,
+            templates: Arc::new(Templates::new()?),
+            arrivals: deps.arrivals,
+            acks: deps.acks,
+            work: deps.work,
+            engine_up: Arc::new(AtomicBool::new(true)),
+            background: Mutex::new(None),
+            last_look: Mutex::new(None),
+            config,
+            store,
+            objects,
+        };
+        let plane = Self { shared: Arc::new(shared) };
+        plane.load_greetings().await?;
+        Ok(plane)
+    }
+
+    /// Finds mailboxes by number, for calls.
+    pub fn directory(&self) -> Arc<dyn Directory> {
+        Arc::new(StoreDirectory { store: self.shared.store.clone() })
+    }
+
+    /// Takes events of calls, for watchers.
+    pub fn events(&self) -> Arc<dyn EventSink> {
+        self.shared.events.clone()
+    }
+
+    /// Makes, lists and revokes API keys.
+    pub fn keys(&self) -> Keys {
+        self.shared.keys.clone()
+    }
+
+    /// The REST API with its documentation.
+    pub fn router(&self) -> axum::Router {
+        rest::router(self.clone())
+    }
+
+    /// Serves REST until `shutdown`, then lets open requests end for some seconds.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), PlaneError> {
+        let closing = self.shared.closing.clone();
+        let stop = async move {
+            shutdown.await;
+            closing.cancel();
+        };
+        let closing = self.shared.closing.clone();
+        let late = async move {
+            closing.cancelled().await;
+            tokio::time::sleep(REQUESTS_DRAIN_MAX).await;
+        };
+        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop);
+        tokio::select! {
+            served = serving => served?,
+            () = late => warn!("Some requests did not end in time and were cut."),
+        }
+        Ok(())
+    }
+
+    /// Starts intake, job worker and outbox, once; needs a Tokio runtime. Leases of a process
+    /// that died are taken back: only one service may run on a data folder.
+    pub async fn run_background(&self) -> Result<(), PlaneError> {
+        let shared = &self.shared;
+        let mut background = shared.background.lock().await;
+        if background.is_some() {
+            return Ok(());
+        }
+        let reclaimed = shared.store.reclaim().await?;
+        if reclaimed > 0 {
+            info!(reclaimed, "Work that a stopped service had begun is begun again.");
+        }
+        let intake = Intake {
+            arrivals: shared.arrivals.clone(),
+            acks: shared.acks.clone(),
+            store: shared.store.clone(),
+            objects: shared.objects.clone(),
+            events: shared.events.clone(),
+            jobs: shared.jobs_wake.clone(),
+        };
+        let (drain_jobs, drain_outbox) = (CancellationToken::new(), CancellationToken::new());
+        *background = Some(Background {
+            intake: IntakeThread::start(intake, Handle::current())?,
+            jobs: tokio::spawn(worker::run(self.job_worker(), drain_jobs.clone())),
+            outbox: tokio::spawn(worker::run(self.outbox_worker(), drain_outbox.clone())),
+            drain_jobs,
+            drain_outbox,
+        });
+        Ok(())
+    }
+
+    /// Stops the workers in order, each once nothing is due for it, and closes the store. What is
+    /// not done after `limit` is left in the rows for the next start; false says so.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        self.shared.closing.cancel();
+        let background = self.shared.background.lock().await.take();
+        let mut drained = true;
+        if let Some(background) = background {
+            drained &= background.intake.finish(deadline).await;
+            background.drain_jobs.cancel();
+            drained &= finish(background.jobs, deadline).await;
+            background.drain_outbox.cancel();
+            drained &= finish(background.outbox, deadline).await;
+        }
+        self.shared.store.close().await;
+        drained
+    }
+
+    /// Whether the service can take calls and messages now.
+    pub async fn readiness(&self) -> Readiness {
+        let background = self.shared.background.lock().await;
+        let workers = background.as_ref().is_some_and(|background| {
+            let ended = [background.jobs.is_finished(), background.outbox.is_finished()];
+            !background.intake.is_finished() && !ended.contains(&true)
+        });
+        drop(background);
+        let engine = self.shared.engine_up.load(Ordering::Relaxed);
+        Readiness { store: self.is_store_writable().await, workers, engine }
+    }
+
+    /// Looks at most once a second, so that asking costs the disk little.
+    async fn is_store_writable(&self) -> bool {
+        let mut last = self.shared.last_look.lock().await;
+        if let Some((at, writable)) = *last
+            && at.elapsed() < READINESS_KEPT
+        {
+            return writable;
+        }
+        let writable = match self.shared.store.check_writable().await {
+            Ok(()) => true,
+            Err(why) => {
+                warn!(%why, "The store cannot be written.");
+                false
+            }
+        };
+        *last = Some((Instant::now(), writable));
+        writable
+    }
+
+    fn job_worker(&self) -> Jobs {
+        let shared = &self.shared;
+        Jobs {
+            store: shared.store.clone(),
+            objects: shared.objects.clone(),
+            work: shared.work.clone(),
+            events: shared.events.clone(),
+            wake: shared.jobs_wake.clone(),
+            outbox: shared.outbox_wake.clone(),
+            engine_up: shared.engine_up.clone(),
+            under_way_max: shared.config.transcriptions_max,
+        }
+    }
+
+    fn outbox_worker(&self) -> Outbox {
+        let shared = &self.shared;
+        Outbox {
+            store: shared.store.clone(),
+            objects: shared.objects.clone(),
+            mailer: shared.mailer.clone(),
+            templates: shared.templates.clone(),
+            from: shared.from.clone(),
+            public_url: shared.config.public_url.clone(),
+            events: shared.events.clone(),
+            wake: shared.outbox_wake.clone(),
+        }
+    }
+
+    async fn load_greetings(&self) -> Result<(), PlaneError> {
+        for mailbox in self.shared.store.own_greetings().await? {
+            let Some(wav) = self.shared.objects.get(Object::Greeting(mailbox)).await? else {
+                warn!(%mailbox, "A greeting's sound is missing; callers hear none.");
+                continue;
+            };
+            if let Err(why) = self.shared.sounds.put(SoundId::OwnGreeting(mailbox), &wav) {
+                warn!(%mailbox, %why, "A greeting cannot be played; callers hear none.");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a worker until the deadline, then ends it: its leases run out.
+async fn finish(mut worker: JoinHandle<()>, deadline: Instant) -> bool {
+    match tokio::time::timeout_at(deadline, &mut worker).await {
+        Ok(ended) => ended.is_ok(),
+        Err(_) => {
+            worker.abort();
+            false
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Jobs in SQLite. One writer makes `UPDATE … RETURNING` a safe lease.
+
+use async_trait::async_trait;
+use engine_core::time::WallTime;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::{SqliteStore, time, unreadable};
+use crate::store::{Job, JobStore, StoreError, Task};
+
+const TRANSCRIBE: &str = "transcribe";
+const ERASE_MESSAGE: &str = "erase_message";
+const ERASE_GREETING: &str = "erase_greeting";
+
+// A job that is put again while somebody works on it is taken from them: what they did may be
+// too little by now.
+const PUT: &str = "INSERT INTO jobs (id, kind, subject, attempts, run_at, created_at) \
+    VALUES ($1, $2, $3, 0, $4, $4) \
+    ON CONFLICT (id) DO UPDATE SET run_at = excluded.run_at, lease = NULL, lease_until = NULL";
+const LEASE: &str = "UPDATE jobs SET lease = $1, lease_until = $2 WHERE id IN (\
+    SELECT id FROM jobs WHERE run_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
+    ORDER BY run_at, id LIMIT $4) \
+    RETURNING id, kind, subject, attempts";
+const EXTEND: &str = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND lease = $2";
+const RETURN: &str = "UPDATE jobs SET lease = NULL, lease_until = NULL, run_at = $3, \
+    attempts = attempts + $4, last_error = COALESCE($5, last_error) \
+    WHERE id = $1 AND lease = $2";
+const END: &str = "DELETE FROM jobs WHERE id = $1 AND lease = $2";
+const NEXT: &str = "SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > run_at \
+    THEN lease_until ELSE run_at END) FROM jobs";
+const RECLAIM_JOBS: &str =
+    "UPDATE jobs SET lease = NULL, lease_until = NULL WHERE lease IS NOT NULL";
+const RECLAIM_DELIVERIES: &str = "UPDATE outbox SET lease = NULL, lease_until = NULL \
+    WHERE state = 'pending' AND lease IS NOT NULL";
+
+#[async_trait]
+impl JobStore for SqliteStore {
+    async fn lease_jobs(
+        &self,
+        now: WallTime,
+        until: WallTime,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let lease = uuid::Uuid::new_v4().to_string();
+        let rows = sqlx::query(LEASE)
+            .bind(&lease)
+            .bind(until.as_unix_millis())
+            .bind(now.as_unix_millis())
+            .bind(i64::from(limit))
+            .fetch_all(&self.writer)
+            .await?;
+        rows.iter().map(|row| read(row, &lease)).collect()
+    }
+
+    async fn extend_job(&self, job: &Job, until: WallTime) -> Result<bool, StoreError> {
+        let extended = sqlx::query(EXTEND)
+            .bind(&job.id)
+            .bind(&job.lease)
+            .bind(until.as_unix_millis())
+            .execute(&self.writer)
+            .await?;
+        Ok(extended.rows_affected() == 1)
+    }
+
+    async fn return_job(
+        &self,
+        job: &Job,
+        run_at: WallTime,
+        failed: Option<&str>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(RETURN)
+            .bind(&job.id)
+            .bind(&job.lease)
+            .bind(run_at.as_unix_millis())
+            .bind(i64::from(failed.is_some()))
+            .bind(failed)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn end_job(&self, job: &Job) -> Result<(), StoreError> {
+        sqlx::query(END).bind(&job.id).bind(&job.lease).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn next_job(&self) -> Result<Option<WallTime>, StoreError> {
+        let next: Option<i64> = sqlx::query_scalar(NEXT).fetch_one(&self.readers).await?;
+        Ok(next.map(time))
+    }
+
+    async fn reclaim(&self) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let jobs = sqlx::query(RECLAIM_JOBS).execute(&mut *tx).await?;
+        let deliveries = sqlx::query(RECLAIM_DELIVERIES).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(jobs.rows_affected() + deliveries.rows_affected())
+    }
+}
+
+/// Leaves a job.
+pub(super) async fn put_job(
+    tx: &mut Transaction<'static, Sqlite>,
+    task: Task,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    let (kind, subject) = match task {
+        Task::Transcribe(message) => (TRANSCRIBE, message.to_string()),
+        Task::EraseMessage(message) => (ERASE_MESSAGE, message.to_string()),
+        Task::EraseGreeting(mailbox) => (ERASE_GREETING, mailbox.to_string()),
+    };
+    sqlx::query(PUT)
+        .bind(format!("{kind}:{subject}"))
+        .bind(kind)
+        .bind(subject)
+        .bind(now.as_unix_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Ends a job inside a transaction. False when its lease was lost.
+pub(super) async fn end_job(
+    tx: &mut Transaction<'static, Sqlite>,
+    job: &Job,
+) -> Result<bool, StoreError> {
+    let ended = sqlx::query(END).bind(&job.id).bind(&job.lease).execute(&mut **tx).await?;
+    Ok(ended.rows_affected() == 1)
+}
+
+/// Drops a message's transcription.
+pub(super) async fn drop_transcription(
+    tx: &mut Transaction<'static, Sqlite>,
+    message: &str,
+) -> Result<(), StoreError> {
+    const SQL: &str = "DELETE FROM jobs WHERE id = $1";
+    sqlx::query(SQL).bind(format!("{TRANSCRIBE}:{message}")).execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn read(row: &SqliteRow, lease: &str) -> Result<Job, StoreError> {
+    let id: String = row.try_get("id")?;
+    let wrong = |what| unreadable(format!("job {id}"), what);
+    let kind: String = row.try_get("kind")?;
+    let subject: String = row.try_get("subject")?;
+    let malformed = || wrong("a malformed subject");
+    let task = match kind.as_str() {
+        TRANSCRIBE => Task::Transcribe(subject.parse().map_err(|_| malformed())?),
+        ERASE_MESSAGE => Task::EraseMessage(subject.parse().map_err(|_| malformed())?),
+        ERASE_GREETING => Task::EraseGreeting(subject.parse().map_err(|_| malformed())?),
+        _ => return Err(wrong("an unknown kind")),
+    };
+    let attempts = row.try_get::<i64, _>("attempts")? as u32;
+    Ok(Job { task, attempts, lease: lease.to_owned(), id })
+}

@@ -1,0 +1,133 @@
+//! The embedded backend: one SQLite file in the data folder. WAL with `synchronous=FULL`, so a
+//! committed row survives a power cut. One connection writes, since SQLite has one writer anyway
+//! and waiting in our own queue is cheaper than in its lock; others read beside it.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use engine_core::time::WallTime;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use super::{Store, StoreError};
+use crate::clock;
+use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
+
+mod jobs;
+mod keys;
+mod mailboxes;
+mod messages;
+mod outbox;
+
+/// Name of the database in the data folder.
+pub const FILE_NAME: &str = "rusuden.db";
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// A store in one SQLite file.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or makes the database in this folder and brings its tables up to date.
+    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let file = data_dir.join(FILE_NAME);
+        let refused = |why: String| StoreError::Open { path: file.display().to_string(), why };
+        std::fs::create_dir_all(data_dir).map_err(|e| refused(e.to_string()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(DATABASE_BUSY_MAX)
+            // What is deleted is overwritten, so that no text lingers in free pages.
+            .pragma("secure_delete", "ON");
+        let pool = |most| SqlitePoolOptions::new().max_connections(most);
+        let writer = pool(1).connect_with(options.clone()).await;
+        let writer = writer.map_err(|e| refused(e.to_string()))?;
+        MIGRATIONS.run(&writer).await?;
+        let readers = pool(READERS_MAX).connect_with(options.read_only(true)).await;
+        let readers = readers.map_err(|e| refused(e.to_string()))?;
+        Ok(Self { writer, readers })
+    }
+
+    /// A transaction that holds the write lock from its first moment: one that read first and
+    /// wrote later could be refused by SQLite when another process wrote between.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO probe (id, at) VALUES (1, $1) \
+                           ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+        sqlx::query(SQL).bind(clock::now().as_unix_millis()).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn time(millis: i64) -> WallTime {
+    WallTime::from_unix_millis(millis)
+}
+
+fn unreadable(row: impl std::fmt::Display, what: &'static str) -> StoreError {
+    StoreError::Unreadable { row: row.to_string(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance;
+
+    #[tokio::test]
+    async fn conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn a_committed_row_is_safe_against_a_power_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        let mode: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
+        let level: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
+        assert_eq!((mode.as_str(), level), ("wal", 2), "2 is FULL");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_said_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        let error = SqliteStore::open(&file).await.unwrap_err().to_string();
+        assert!(error.contains("check that the folder is writable"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn two_processes_may_hold_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = SqliteStore::open(folder.path()).await.unwrap();
+        let second = SqliteStore::open(folder.path()).await.unwrap();
+        for _ in 0..20 {
+            let (a, b) = tokio::join!(first.check_writable(), second.check_writable());
+            a.unwrap();
+            b.unwrap();
+        }
+    }
+}
