@@ -8,8 +8,19 @@
 //! beside it; `engine` drives them for many recordings at once.
 
 pub mod codec;
+#[cfg(feature = "whisper")]
+mod desk;
+#[cfg(feature = "whisper")]
+pub mod engine;
 pub mod limits;
+pub mod listen;
+#[cfg(feature = "whisper")]
+mod listener;
 pub mod mel;
 pub mod mp3;
 pub mod resample;
+pub mod speech;
+mod tone;
+#[cfg(feature = "whisper")]
+mod transcript;
 pub mod whisper;

@@ -4,7 +4,6 @@
 //! silent. The last frame is held back until the next comes or the recording ends, because only
 //! the end says how much of it counts (S16: 60.000 s are kept).
 
-use audio_codec::Decoder as _;
 use audio_codec::g722::G722Decoder;
 use audio_codec::pcma::PcmaDecoder;
 use audio_codec::pcmu::PcmuDecoder;

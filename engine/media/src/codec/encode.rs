@@ -2,7 +2,6 @@
 //!
 //! In: mono samples at 16 kHz. Out: one payload a packet; the last one is filled up with silence.
 
-use audio_codec::Encoder as _;
 use audio_codec::g722::G722Encoder;
 use audio_codec::pcma::PcmaEncoder;
 use audio_codec::pcmu::PcmuEncoder;

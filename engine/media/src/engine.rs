@@ -1,0 +1,252 @@
+//! The engine: recordings of many calls at once, to text and MP3.
+//!
+//! In: chunks of recordings under way (the live lane), sealed recordings as work, sounds from
+//! files. Out: each work's result, once. One thread listens and spreads decoding over a rayon
+//! pool; the others each hold one loaded model and read batches of windows. Memory is bounded:
+//! live recordings are a luxury that may be dropped, because sealed ones can be read again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel;
+use engine_core::handoff::{LiveLane, WorkOut};
+use engine_core::text::{LanguageChoice, Transcript};
+use engine_core::work::WorkError;
+use serde::Deserialize;
+
+use crate::desk::{Desk, Job, TakeLanguage};
+use crate::limits::BATCH_MAX;
+use crate::listen::{Cutter, Window};
+use crate::listener::Listener;
+use crate::speech::WindowPlan;
+use crate::transcript::assemble;
+use crate::whisper::{
+    Card, Compute, Heard, ModelError, ModelFolder, Recognizer, RecognizerOptions,
+};
+
+/// How the engine is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// Folder of a Whisper model in CTranslate2's format.
+    pub model_dir: PathBuf,
+    /// Models loaded, each reading one batch at a time; 0 for one a core.
+    pub readers: usize,
+    /// Threads inside one batch; more than one shortens a lone call's wait and costs throughput.
+    pub threads: usize,
+    /// Threads that decode and listen; 0 for one a core.
+    pub listeners: usize,
+    /// Windows in one batch at most.
+    pub batch_max: usize,
+    /// Number format of the model's computation.
+    pub compute: Compute,
+    /// Whether to listen while callers speak; otherwise all work begins at hang-up.
+    pub live: bool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            model_dir: PathBuf::from("models/default"),
+            readers: 0,
+            threads: 1,
+            listeners: 0,
+            batch_max: 16,
+            compute: Compute::default(),
+            live: true,
+        }
+    }
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A setting is out of range.
+    #[error("engine.{key} is {value}; it must be {range}")]
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// What it is.
+        value: usize,
+        /// What it may be.
+        range: String,
+    },
+    /// The machine gave no thread.
+    #[error("the engine cannot start a thread: {0}")]
+    Thread(String),
+}
+
+/// The running engine.
+pub struct Engine {
+    desk: Arc<Desk>,
+    folder: Arc<ModelFolder>,
+    stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Loads the model and starts. Takes chunks from `live` and recordings from `work` until
+    /// [`Engine::stop`].
+    pub fn start(
+        config: EngineConfig,
+        live: Arc<LiveLane>,
+        work: WorkOut,
+    ) -> Result<Self, EngineError> {
+        config.check()?;
+        let folder = Arc::new(ModelFolder::open(&config.model_dir)?);
+        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let readers = if config.readers == 0 { cores } else { config.readers };
+        let options = RecognizerOptions { threads: config.threads, compute: config.compute };
+        let models = (0..readers)
+            .map(|_| Recognizer::load(Arc::clone(&folder), options))
+            .collect::<Result<Vec<_>, _>>()?;
+        let desk = Arc::new(Desk::default());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let listener = Listener::new(
+            Arc::clone(&desk),
+            Arc::clone(&folder),
+            Arc::clone(&stopping),
+            if config.listeners == 0 { cores } else { config.listeners },
+            config.live,
+        )
+        .map_err(|why| EngineError::Thread(why.to_string()))?;
+        let mut engine = Self { desk, folder, stopping, threads: Vec::new() };
+        engine.spawn("listen".to_owned(), move || listener.run(&live, &work))?;
+        for (number, model) in models.into_iter().enumerate() {
+            let desk = Arc::clone(&engine.desk);
+            let batch_max = config.batch_max;
+            engine.spawn(format!("read-{number}"), move || read(&desk, model, batch_max))?;
+        }
+        tracing::info!(model = %engine.folder.card.name, readers, "The engine is running.");
+        Ok(engine)
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let thread = thread::Builder::new().name(name).spawn(body);
+        self.threads.push(thread.map_err(|why| EngineError::Thread(why.to_string()))?);
+        Ok(())
+    }
+
+    /// The model's card.
+    pub fn card(&self) -> &Card {
+        &self.folder.card
+    }
+
+    /// Whether the model knows a language by its ISO 639-1 code.
+    pub fn knows_language(&self, code: &str) -> bool {
+        self.folder.knows_language(code)
+    }
+
+    /// Reads a whole sound (mono, 16 kHz) and waits for its text. Shares batches with calls.
+    pub fn transcribe(
+        &self,
+        pcm_16k: &[f32],
+        language: LanguageChoice,
+    ) -> Result<Transcript, WorkError> {
+        let plan = plan_of(&self.folder.card);
+        let mut cutter = Cutter::new(plan);
+        let mut windows = Vec::new();
+        for piece in pcm_16k.chunks(plan.max_samples) {
+            cutter.push(piece, &mut windows);
+        }
+        cutter.finish(&mut windows);
+        let take = self.desk.open();
+        let count = windows.len() as u32;
+        let language = TakeLanguage::new(language);
+        let jobs = windows.into_iter().zip(0..).map(|(window, index)| {
+            let frames = self.folder.card.frames(window.pcm.len());
+            Job { take, index, window, frames, language: language.clone() }
+        });
+        self.desk.submit(jobs.collect::<Vec<_>>());
+        let (done, result) = channel::bounded(1);
+        let collected = Box::new(move |reads| {
+            let _ = done.send(reads);
+        });
+        self.desk.finish(take, count, collected);
+        let reads = result.recv().map_err(|_| WorkError::Stopping)??;
+        Ok(assemble(&reads, &self.folder.card, pcm_16k.len() as u64))
+    }
+
+    /// Stops: work that is not done gets [`WorkError::Stopping`]; returns when all threads ended.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        self.desk.stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("An engine thread had died.");
+            }
+        }
+        // Work that the listener handed over while the desk closed.
+        self.desk.stop();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("model", &self.folder.path).finish_non_exhaustive()
+    }
+}
+
+impl EngineConfig {
+    fn check(&self) -> Result<(), EngineError> {
+        let wrong = |key, value, most: usize| EngineError::Setting {
+            key,
+            value,
+            range: format!("1 to {most}"),
+        };
+        if !(1..=BATCH_MAX).contains(&self.batch_max) {
+            return Err(wrong("batch_max", self.batch_max, BATCH_MAX));
+        }
+        for (key, value) in
+            [("threads", self.threads), ("readers", self.readers), ("listeners", self.listeners)]
+        {
+            if value > 256 || (key == "threads" && value == 0) {
+                return Err(wrong(key, value, 256));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where this model wants windows to be cut.
+pub(crate) fn plan_of(card: &Card) -> WindowPlan {
+    WindowPlan::from_millis(card.window_min_ms, card.window_max_ms)
+}
+
+/// A reader's life: batch after batch.
+fn read(desk: &Desk, mut model: Recognizer, batch_max: usize) {
+    while let Some(batch) = desk.next_batch(batch_max) {
+        let windows: Vec<Heard<'_>> = batch.iter().map(heard).collect();
+        let frames = batch.first().map_or(0, |job| job.frames);
+        let readings = model.read(&windows, frames).map_err(|why| why.to_string());
+        if let Err(why) = &readings {
+            tracing::error!(windows = batch.len(), why, "A batch could not be read.");
+        }
+        desk.read(batch, readings);
+    }
+}
+
+fn heard(job: &Job) -> Heard<'_> {
+    let Window { pcm, .. } = &job.window;
+    Heard { pcm, language: job.language.known() }
+}

@@ -1,0 +1,282 @@
+//! One recording, heard as it grows: chunks to windows of sound and MP3.
+//!
+//! In: the recording's chunks, in order. Out: windows in which somebody speaks, as soon as each
+//! is over; at the end the whole MP3. The same code hears live chunks and sealed recordings, so
+//! what was heard during the call is never heard again.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use engine_core::codec::Codec;
+use engine_core::recording::{Chunk, ChunkError, Entry, Opened, Sealed};
+
+use crate::codec::{CodecError, FrameDecoder};
+use crate::limits::SAMPLE_RATE_HZ;
+use crate::mp3::{Mp3Encoder, Mp3Error};
+use crate::resample::{ResampleError, Resampler, ResamplerPool};
+use crate::speech::{SpeechDetector, WindowPlan};
+
+/// Why a recording cannot be heard (further).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// A chunk is missing in the middle.
+    #[error("chunk {wanted} is missing, {got} came")]
+    Gap {
+        /// The next chunk in order.
+        wanted: u32,
+        /// What came instead.
+        got: u32,
+    },
+    /// The recording does not begin with its opening.
+    #[error("it does not begin with its opening entry")]
+    NotOpened,
+    /// The recording has no end.
+    #[error("it was never sealed")]
+    NotSealed,
+    /// A chunk of another recording.
+    #[error("a chunk belongs to another recording")]
+    Foreign,
+    /// A chunk cannot be read.
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+    /// The decoder could not be made.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The resampler could not be made.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
+    /// The MP3 encoder failed.
+    #[error(transparent)]
+    Mp3(#[from] Mp3Error),
+}
+
+impl ListenError {
+    /// Whether the recording's bytes are at fault, so that trying again will not help.
+    pub const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Gap { .. } | Self::NotOpened | Self::NotSealed | Self::Foreign | Self::Chunk(_)
+        )
+    }
+}
+
+/// A stretch of speech, cut out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Its place in the recording, in samples at 16 kHz.
+    pub span: Range<u64>,
+    /// Its sound.
+    pub pcm: Vec<f32>,
+}
+
+/// A recording that was heard to its end.
+#[derive(Debug, Clone)]
+pub struct HeardOut {
+    /// The whole recording.
+    pub mp3: Bytes,
+    /// Its length.
+    pub duration_ms: u64,
+}
+
+/// Hears one recording.
+#[derive(Debug)]
+pub struct Listening {
+    next_chunk: u32,
+    voice: Option<Voice>,
+}
+
+/// What exists once the codec is known.
+#[derive(Debug)]
+struct Voice {
+    opened: Opened,
+    sealed: Option<Sealed>,
+    decoder: FrameDecoder,
+    resampler: Option<Resampler>,
+    mp3: Mp3Encoder,
+    cutter: Cutter,
+    decoded: Vec<f32>,
+    ready: Vec<f32>,
+}
+
+impl Listening {
+    /// Ready for chunk 0.
+    pub const fn new() -> Self {
+        Self { next_chunk: 0, voice: None }
+    }
+
+    /// The chunk it waits for.
+    pub const fn next_chunk(&self) -> u32 {
+        self.next_chunk
+    }
+
+    /// What was known when the call was answered, once chunk 0 was heard.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.voice.as_ref().map(|voice| &voice.opened)
+    }
+
+    /// Hears the next chunk; appends windows that ended in it. A chunk heard before is skipped.
+    pub fn chunk(
+        &mut self,
+        chunk: &Chunk,
+        plan: WindowPlan,
+        windows: &mut Vec<Window>,
+    ) -> Result<(), ListenError> {
+        if chunk.number < self.next_chunk {
+            return Ok(());
+        }
+        if chunk.number > self.next_chunk {
+            return Err(ListenError::Gap { wanted: self.next_chunk, got: chunk.number });
+        }
+        for entry in chunk.entries() {
+            match entry? {
+                Entry::Opened(opened) => self.voice = Some(Voice::new(opened, plan)?),
+                Entry::Frame(frame) => {
+                    let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
+                    voice.decoder.frame(&frame, &mut voice.decoded);
+                }
+                Entry::Sealed(sealed) => {
+                    let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
+                    voice.decoder.finish(sealed.duration, &mut voice.decoded);
+                    voice.sealed = Some(sealed);
+                }
+                Entry::Digit { .. } => {}
+            }
+        }
+        self.next_chunk += 1;
+        let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
+        if voice.opened.recording != chunk.recording {
+            return Err(ListenError::Foreign);
+        }
+        voice.hear(windows)
+    }
+
+    /// The end: the MP3 and the length.
+    pub fn finish(self) -> Result<HeardOut, ListenError> {
+        let voice = self.voice.ok_or(ListenError::NotOpened)?;
+        let sealed = voice.sealed.ok_or(ListenError::NotSealed)?;
+        let duration_ms = sealed.duration.to_millis(voice.opened.codec.clock_hz());
+        Ok(HeardOut { mp3: voice.mp3.finish()?, duration_ms })
+    }
+}
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// G.711 is by far the most frequent, and the only one that is resampled.
+static FROM_8K: LazyLock<ResamplerPool> =
+    LazyLock::new(|| ResamplerPool::new(8_000, SAMPLE_RATE_HZ));
+
+impl Voice {
+    fn new(opened: Opened, plan: WindowPlan) -> Result<Self, ListenError> {
+        let narrow = matches!(opened.codec, Codec::Pcmu | Codec::Pcma);
+        Ok(Self {
+            decoder: FrameDecoder::new(opened.codec)?,
+            resampler: if narrow { Some(FROM_8K.take()?) } else { None },
+            mp3: Mp3Encoder::new()?,
+            cutter: Cutter::new(plan),
+            decoded: Vec::new(),
+            ready: Vec::new(),
+            sealed: None,
+            opened,
+        })
+    }
+
+    /// Takes what was decoded through the rest of the way.
+    fn hear(&mut self, windows: &mut Vec<Window>) -> Result<(), ListenError> {
+        match &mut self.resampler {
+            Some(resampler) => resampler.push(&self.decoded, &mut self.ready),
+            None => self.ready.append(&mut self.decoded),
+        }
+        self.decoded.clear();
+        if self.sealed.is_some()
+            && let Some(mut resampler) = self.resampler.take()
+        {
+            resampler.finish(&mut self.ready);
+            FROM_8K.rest(resampler);
+        }
+        self.mp3.push(&self.ready)?;
+        self.cutter.push(&self.ready, windows);
+        self.ready.clear();
+        if self.sealed.is_some() {
+            self.cutter.finish(windows);
+        }
+        Ok(())
+    }
+}
+
+/// Cuts windows out of sound that comes in pieces; keeps no more than they need.
+#[derive(Debug)]
+pub struct Cutter {
+    detector: SpeechDetector,
+    blocker: DcBlocker,
+    /// Sound from `start` on.
+    pcm: Vec<f32>,
+    start: u64,
+    spans: Vec<Range<u64>>,
+}
+
+/// So much sound that is no longer needed may lie around before it is thrown away.
+const SLACK_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
+
+impl Cutter {
+    /// A cutter for one recording.
+    pub fn new(plan: WindowPlan) -> Self {
+        Self {
+            detector: SpeechDetector::new(plan),
+            blocker: DcBlocker::default(),
+            pcm: Vec::new(),
+            start: 0,
+            spans: Vec::new(),
+        }
+    }
+
+    /// Takes sound; appends windows that ended in it.
+    pub fn push(&mut self, pcm: &[f32], windows: &mut Vec<Window>) {
+        let blocker = &mut self.blocker;
+        self.pcm.extend(pcm.iter().map(|sample| blocker.next(*sample)));
+        self.detector.push(pcm, &mut self.spans);
+        self.cut(windows);
+        let unneeded = (self.detector.needed_from() - self.start) as usize;
+        if unneeded > SLACK_SAMPLES {
+            self.pcm.drain(..unneeded.min(self.pcm.len()));
+            self.start += unneeded as u64;
+        }
+    }
+
+    /// Ends the recording.
+    pub fn finish(&mut self, windows: &mut Vec<Window>) {
+        let total = self.start + self.pcm.len() as u64;
+        self.detector.finish(total, &mut self.spans);
+        self.cut(windows);
+        self.pcm = Vec::new();
+    }
+
+    fn cut(&mut self, windows: &mut Vec<Window>) {
+        for span in self.spans.drain(..) {
+            let from = (span.start - self.start) as usize;
+            let to = (span.end - self.start) as usize;
+            let pcm = self.pcm[from.min(self.pcm.len())..to.min(self.pcm.len())].to_vec();
+            windows.push(Window { span, pcm });
+        }
+    }
+}
+
+/// Takes a constant offset off the sound: one pole at 12 Hz.
+#[derive(Debug, Default)]
+struct DcBlocker {
+    x: f32,
+    y: f32,
+}
+
+impl DcBlocker {
+    fn next(&mut self, x: f32) -> f32 {
+        self.y = x - self.x + 0.995 * self.y;
+        self.x = x;
+        self.y
+    }
+}

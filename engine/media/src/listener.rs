@@ -1,0 +1,286 @@
+//! The listening thread: chunks and work to windows, for many recordings at once.
+//!
+//! In: the live lane and the work queue. Out: windows and finished takes for the desk. Each
+//! round groups what came by recording and hears the recordings side by side in a rayon pool.
+//! A recording whose chunks do not follow one another is dropped here and read from its sealed
+//! bytes when its work comes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use bytes::Bytes;
+use engine_core::handoff::{LiveLane, WorkOut};
+use engine_core::id::RecordingId;
+use engine_core::recording::{Chunk, chunks};
+use engine_core::text::LanguageChoice;
+use engine_core::work::{Rendered, Work, WorkError};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use crate::desk::{Desk, Job, Take, TakeLanguage};
+use crate::engine::plan_of;
+use crate::limits::{
+    CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, SAMPLES_PER_MS, WINDOWS_MAX,
+    WORKS_MAX,
+};
+use crate::listen::{ListenError, Listening, Window};
+use crate::speech::WindowPlan;
+use crate::transcript::assemble;
+use crate::whisper::ModelFolder;
+
+/// Hears recordings until it is told to stop.
+pub(crate) struct Listener {
+    ears: Ears,
+    stopping: Arc<AtomicBool>,
+    pool: ThreadPool,
+    live: bool,
+    hearing: HashMap<RecordingId, Hearing>,
+}
+
+/// What hearing one recording needs, shared by all.
+struct Ears {
+    desk: Arc<Desk>,
+    folder: Arc<ModelFolder>,
+    plan: WindowPlan,
+}
+
+/// A recording under way.
+struct Hearing {
+    listening: Listening,
+    take: Take,
+    language: Option<TakeLanguage>,
+    windows: u32,
+    since: Instant,
+}
+
+/// One recording's part of a round.
+struct Turn {
+    recording: RecordingId,
+    hearing: Option<Hearing>,
+    chunks: Vec<Chunk>,
+    works: Vec<Work>,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        folder: Arc<ModelFolder>,
+        stopping: Arc<AtomicBool>,
+        threads: usize,
+        live: bool,
+    ) -> Result<Self, ThreadPoolBuildError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|number| format!("hear-{number}"))
+            .build()?;
+        let plan = plan_of(&folder.card);
+        let ears = Ears { desk, folder, plan };
+        Ok(Self { ears, stopping, pool, live, hearing: HashMap::new() })
+    }
+
+    /// Runs until the engine stops; then whatever waits in the queue is sent back.
+    pub(crate) fn run(mut self, lane: &LiveLane, work: &WorkOut) {
+        while !self.stopping.load(Ordering::Acquire) {
+            // Work first: its recording's chunks are in the lane by then, if they ever were.
+            let works = self.take_works(work);
+            let chunks = take_chunks(lane, works.is_empty());
+            if works.is_empty() && chunks.is_empty() {
+                thread::sleep(LANE_POLL);
+                self.drop_aged();
+                continue;
+            }
+            self.round(chunks, works);
+        }
+        for work in work.try_iter() {
+            (work.done)(Err(WorkError::Stopping));
+        }
+    }
+
+    fn take_works(&self, work: &WorkOut) -> Vec<Work> {
+        let room = WORKS_MAX.saturating_sub(self.ears.desk.waiting());
+        work.try_iter().take(room).collect()
+    }
+
+    fn round(&mut self, chunks: Vec<Bytes>, works: Vec<Work>) {
+        let crowded = self.ears.desk.jobs() > WINDOWS_MAX;
+        let mut turns: HashMap<RecordingId, Turn> = HashMap::new();
+        for bytes in chunks {
+            let Ok(chunk) = Chunk::take(&mut bytes.clone()) else { continue };
+            if self.live && !crowded && self.wants(&chunk) {
+                turn(&mut turns, chunk.recording).chunks.push(chunk);
+            } else if let Some(hearing) = self.hearing.remove(&chunk.recording) {
+                self.ears.desk.forget(hearing.take);
+            }
+        }
+        for work in works {
+            turn(&mut turns, work.recording).works.push(work);
+        }
+        for turn in turns.values_mut() {
+            turn.hearing = self.hearing.remove(&turn.recording);
+        }
+        let turns: Vec<Turn> = turns.into_values().collect();
+        let ears = &self.ears;
+        let left: Vec<(RecordingId, Hearing)> = self.pool.install(|| {
+            turns.into_par_iter().filter_map(|turn| ears.hear(turn)).collect()
+        });
+        self.hearing.extend(left);
+        while self.hearing.len() > LIVE_RECORDINGS_MAX {
+            self.drop_oldest();
+        }
+    }
+
+    /// Chunks of recordings that were dropped, or are done, are of no use.
+    fn wants(&self, chunk: &Chunk) -> bool {
+        chunk.number == 0 || self.hearing.contains_key(&chunk.recording)
+    }
+
+    fn drop_oldest(&mut self) {
+        let oldest = self.hearing.iter().min_by_key(|(_, hearing)| hearing.since);
+        if let Some((&recording, _)) = oldest
+            && let Some(hearing) = self.hearing.remove(&recording)
+        {
+            self.ears.desk.forget(hearing.take);
+            tracing::warn!(%recording, "Too many live recordings; one is read after its end.");
+        }
+    }
+
+    fn drop_aged(&mut self) {
+        let desk = &self.ears.desk;
+        self.hearing.retain(|recording, hearing| {
+            let keep = hearing.since.elapsed() <= LIVE_AGE_MAX;
+            if !keep {
+                desk.forget(hearing.take);
+                tracing::warn!(%recording, "A live recording was never asked for; dropped.");
+            }
+            keep
+        });
+    }
+}
+
+fn turn(turns: &mut HashMap<RecordingId, Turn>, recording: RecordingId) -> &mut Turn {
+    let empty = || Turn { recording, hearing: None, chunks: Vec::new(), works: Vec::new() };
+    turns.entry(recording).or_insert_with(empty)
+}
+
+/// Takes what lies in the lane; all of it when work came, whose chunks may be the last ones.
+fn take_chunks(lane: &LiveLane, bounded: bool) -> Vec<Bytes> {
+    let most = if bounded { CHUNKS_PER_ROUND } else { usize::MAX };
+    std::iter::from_fn(|| lane.take()).take(most).collect()
+}
+
+impl Ears {
+    /// Hears one recording's part of a round; gives the hearing back if it goes on.
+    fn hear(&self, turn: Turn) -> Option<(RecordingId, Hearing)> {
+        let Turn { recording, mut hearing, chunks, works } = turn;
+        for chunk in chunks {
+            if hearing.is_none() && chunk.number == 0 {
+                hearing = Some(self.begin());
+            }
+            let Some(current) = &mut hearing else { continue };
+            if let Err(why) = self.chunk(current, &chunk) {
+                tracing::debug!(%recording, %why, "Live listening ends; the sealed bytes follow.");
+                self.desk.forget(current.take);
+                hearing = None;
+            }
+        }
+        for work in works {
+            self.work(hearing.take(), work);
+        }
+        hearing.map(|hearing| (recording, hearing))
+    }
+
+    fn begin(&self) -> Hearing {
+        Hearing {
+            listening: Listening::new(),
+            take: self.desk.open(),
+            language: None,
+            windows: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn chunk(&self, hearing: &mut Hearing, chunk: &Chunk) -> Result<(), ListenError> {
+        let mut windows = Vec::new();
+        hearing.listening.chunk(chunk, self.plan, &mut windows)?;
+        let choice = hearing.listening.opened().map(|opened| opened.language);
+        let language = hearing
+            .language
+            .get_or_insert_with(|| TakeLanguage::new(choice.unwrap_or(LanguageChoice::Detect)));
+        let jobs: Vec<Job> = windows
+            .into_iter()
+            .zip(hearing.windows..)
+            .map(|(window, index)| self.job(hearing.take, index, window, language))
+            .collect();
+        hearing.windows += jobs.len() as u32;
+        if !jobs.is_empty() {
+            self.desk.submit(jobs);
+        }
+        Ok(())
+    }
+
+    fn job(&self, take: Take, index: u32, window: Window, language: &TakeLanguage) -> Job {
+        let frames = self.folder.card.frames(window.pcm.len());
+        Job { take, index, window, frames, language: language.clone() }
+    }
+
+    /// Hears the rest of a sealed recording and hands it in.
+    fn work(&self, hearing: Option<Hearing>, work: Work) {
+        let Work { recording, sound, language, done } = work;
+        let fits = |hearing: &Hearing| {
+            hearing.listening.opened().is_some_and(|opened| opened.language == language)
+        };
+        let mut hearing = match hearing {
+            Some(hearing) if fits(&hearing) => hearing,
+            Some(other) => {
+                self.desk.forget(other.take);
+                self.begin()
+            }
+            None => self.begin(),
+        };
+        hearing.language.get_or_insert_with(|| TakeLanguage::new(language));
+        let take = hearing.take;
+        let heard = self.hear_out(hearing, recording, sound);
+        let (heard, windows) = match heard {
+            Ok(heard) => heard,
+            Err(why) => {
+                self.desk.forget(take);
+                let why_text = why.to_string();
+                return done(Err(if why.is_damage() {
+                    WorkError::Damaged { why: why_text }
+                } else {
+                    WorkError::Engine { why: why_text }
+                }));
+            }
+        };
+        let folder = Arc::clone(&self.folder);
+        let samples = heard.duration_ms * SAMPLES_PER_MS as u64;
+        let collected = Box::new(move |reads: Result<Vec<_>, WorkError>| {
+            done(reads.map(|reads| Rendered {
+                transcript: assemble(&reads, &folder.card, samples),
+                mp3: heard.mp3,
+                duration_ms: heard.duration_ms,
+            }));
+        });
+        self.desk.finish(take, windows, collected);
+    }
+
+    fn hear_out(
+        &self,
+        mut hearing: Hearing,
+        recording: RecordingId,
+        sound: Bytes,
+    ) -> Result<(crate::listen::HeardOut, u32), ListenError> {
+        for chunk in chunks(sound) {
+            let chunk = chunk?;
+            if chunk.recording != recording {
+                return Err(ListenError::Foreign);
+            }
+            self.chunk(&mut hearing, &chunk)?;
+        }
+        let windows = hearing.windows;
+        Ok((hearing.listening.finish()?, windows))
+    }
+}
