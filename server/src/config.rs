@@ -39,7 +39,7 @@ pub(crate) struct Config {
 }
 
 /// Where data goes when nobody says.
-const DATA_DIR: &str = "rusuden-data";
+pub(crate) const DATA_DIR: &str = "rusuden-data";
 
 impl Config {
     /// Reads and checks file, environment and flags.

@@ -1,7 +1,48 @@
 //! `rusuden key`: make, list, revoke API keys in a data folder, whether the service runs or not.
 
+use std::path::Path;
+
+use control_plane::{Keys, Scope};
+
 use crate::cli::{KeyAction, KeyArguments};
 
-pub(crate) fn run(_arguments: &KeyArguments) -> anyhow::Result<()> {
-    unreachable!("filled once the control plane's key store is there")
+pub(crate) fn run(arguments: &KeyArguments) -> anyhow::Result<()> {
+    let data_dir = arguments.data_dir.as_deref().unwrap_or(Path::new(crate::config::DATA_DIR));
+    std::fs::create_dir_all(data_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let keys = Keys::open(data_dir).await?;
+        let done = act(&keys, &arguments.action).await;
+        keys.close().await;
+        done
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn act(keys: &Keys, action: &KeyAction) -> anyhow::Result<()> {
+    match action {
+        KeyAction::Create { name, scopes } => {
+            let scopes: Vec<Scope> = match scopes.as_slice() {
+                [] => vec![Scope::Admin],
+                some => some.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
+            };
+            let (key, secret) = keys.create_key(name, &scopes).await?;
+            println!("{secret}\n\nThis is key {} ({name}). It is shown only now.", key.id);
+        }
+        KeyAction::List => {
+            for key in keys.list().await? {
+                let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.name()).collect();
+                let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };
+                println!("{}  {state:7}  {}  [{}]", key.id, key.name, scopes.join(", "));
+            }
+        }
+        KeyAction::Revoke { id } => {
+            let id = id.parse().map_err(|_| {
+                anyhow::anyhow!("{id:?} is not a key's id; `rusuden key list` shows them")
+            })?;
+            anyhow::ensure!(keys.revoke(id).await?, "there is no valid key {id}");
+            println!("Key {id} is revoked.");
+        }
+    }
+    Ok(())
 }

@@ -37,7 +37,7 @@ pub struct SipDeps {
     /// Where calls are heard and recorded.
     pub media: Arc<dyn MediaPlane>,
     /// What media tells us.
-    pub notices: mpsc::Receiver<MediaNotice>,
+    pub notices: mpsc::UnboundedReceiver<MediaNotice>,
     /// Whose number it is.
     pub directory: Arc<dyn Directory>,
     /// What callers hear.
@@ -329,7 +329,7 @@ fn start(
 
 /// Brings what media says to the call's task.
 async fn follow_media(
-    mut notices: mpsc::Receiver<MediaNotice>,
+    mut notices: mpsc::UnboundedReceiver<MediaNotice>,
     calls: Arc<Calls>,
     cancel: CancellationToken,
 ) {

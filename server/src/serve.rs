@@ -1,0 +1,226 @@
+//! `rusuden serve`: makes the queues, starts the parts, stops them in order.
+//!
+//! Start: engine, control plane, shards (which hand over what a crash left), REST, SIP last, so
+//! that nobody is answered before everything behind the answer is there. Stop: the same backwards,
+//! each part drained before the one that it feeds.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use control_plane::{ControlPlane, PlaneDeps};
+use crossbeam::channel;
+use crossbeam::queue::SegQueue;
+use engine_core::handoff::LiveLane;
+use engine_core::sound::SoundBank;
+use engine_media::engine::Engine;
+use engine_media::sounds::Sounds;
+use ingress::rtp::{ShardDeps, Shards};
+use ingress::sip::{self, LocalAddress, SipDeps, SipHandle, SipServer as _, Transport};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::cli::ServeArguments;
+use crate::config::Config;
+use crate::{embedded, log};
+
+/// Chunks that wait for the engine to listen in; a full lane leaves them on disk.
+const LIVE_CHUNKS_MAX: usize = 8_192;
+/// Sealed recordings that wait for their row; beyond it they wait in the journal.
+const ARRIVALS_MAX: usize = 1_024;
+/// Recordings that wait for the engine.
+const WORK_MAX: usize = 256;
+
+/// The whole centre, running.
+pub(crate) struct Centre {
+    engine: Engine,
+    plane: ControlPlane,
+    shards: Arc<Shards>,
+    sip: SipHandle,
+    http: SocketAddr,
+    close_http: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Centre {
+    /// Starts everything.
+    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
+        let data_dir = config.data_dir().to_owned();
+        std::fs::create_dir_all(&data_dir)
+            .with_context(|| format!("the data folder {} cannot be made", data_dir.display()))?;
+        let live = Arc::new(LiveLane::new(LIVE_CHUNKS_MAX));
+        let (arrivals_in, arrivals) = channel::bounded(ARRIVALS_MAX);
+        let (work, work_out) = channel::bounded(WORK_MAX);
+        let acks = Arc::new(SegQueue::new());
+        let (notices_in, notices) = mpsc::unbounded_channel();
+
+        let engine = start_engine(&config, &data_dir, Arc::clone(&live), work_out)?;
+        let sounds: Arc<dyn SoundBank> = Arc::new(sounds()?);
+        let deps =
+            PlaneDeps { arrivals, acks: Arc::clone(&acks), work, sounds: Arc::clone(&sounds) };
+        let plane = ControlPlane::open(config.control_plane.clone(), &data_dir, deps).await?;
+        let shards = Shards::start(
+            config.rtp.clone(),
+            ShardDeps {
+                journal_dir: data_dir.join("journal"),
+                arrivals: arrivals_in,
+                acks,
+                live,
+                events: plane.events(),
+                notices: notices_in,
+            },
+        )?;
+        plane.run_background().await?;
+        let (http, close_http, serving) = serve_http(&plane, config.control_plane.listen).await?;
+        let deps = SipDeps {
+            media: Arc::clone(&shards) as _,
+            notices,
+            directory: plane.directory(),
+            sounds,
+            events: plane.events(),
+        };
+        let sip = sip::serve(config.sip.clone(), deps).await?;
+        Ok(Self { engine, plane, shards, sip, http, close_http, serving })
+    }
+
+    /// Where REST is reached.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where SIP is reached.
+    pub(crate) fn sip(&self) -> &[LocalAddress] {
+        self.sip.local_addresses()
+    }
+
+    /// The control plane.
+    pub(crate) fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// Stops gently within `limit`: callers finish, recordings become messages, mails leave. What
+    /// is not done by then waits on disk for the next start.
+    pub(crate) async fn stop(self, limit: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        self.sip.stop(limit).await;
+        let calls = self.sip.counters();
+        let shards = self.shards;
+        let stopped = Arc::clone(&shards);
+        tokio::task::spawn_blocking(move || stopped.stop()).await?;
+        for (shard, counters) in shards.counters().iter().enumerate() {
+            info!(shard, ?counters, "A shard has stopped.");
+        }
+        drop(shards);
+        // The sender is dropped only after a refused send; an ended server needs no word.
+        let _ = self.close_http.send(());
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(5));
+        if !self.plane.shutdown(left).await {
+            warn!("Some work was not done in time; it goes on at the next start.");
+        }
+        self.serving.await?;
+        let engine = self.engine;
+        tokio::task::spawn_blocking(move || engine.stop()).await?;
+        info!(?calls, "Rusuden has stopped.");
+        Ok(())
+    }
+}
+
+fn start_engine(
+    config: &Config,
+    data_dir: &Path,
+    live: Arc<LiveLane>,
+    work: engine_core::handoff::WorkOut,
+) -> anyhow::Result<Engine> {
+    let mut settings = config.engine.clone();
+    settings.model_dir = match &config.model {
+        Some(folder) => folder.clone(),
+        None => embedded::unpack_model(data_dir)?,
+    };
+    Ok(Engine::start(settings, live, work)?)
+}
+
+/// The bank with everything that we ship.
+pub(crate) fn sounds() -> anyhow::Result<Sounds> {
+    let mut sounds = Sounds::new();
+    for (id, wav) in embedded::SOUNDS {
+        sounds = sounds.with_default(*id, wav).context("a shipped sound cannot be read")?;
+    }
+    Ok(sounds)
+}
+
+async fn serve_http(
+    plane: &ControlPlane,
+    address: SocketAddr,
+) -> anyhow::Result<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("REST cannot listen on {address}; choose a free one with --http or [control_plane] listen")
+    })?;
+    let bound = listener.local_addr()?;
+    let (close, closed) = oneshot::channel::<()>();
+    let plane = plane.clone();
+    let serving = tokio::spawn(async move {
+        let shutdown = async move {
+            // A dropped sender means the same: stop.
+            let _ = closed.await;
+        };
+        if let Err(error) = plane.serve(listener, shutdown).await {
+            tracing::error!(%error, "REST has ended.");
+        }
+    });
+    Ok((bound, close, serving))
+}
+
+/// `rusuden serve`.
+pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
+    let config = Config::read(arguments)?;
+    log::start(config.log.as_deref().unwrap_or("info"));
+    let limit = config.stop_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let centre = Centre::start(config).await?;
+        info!(http = %centre.http(), "Rusuden is ready.");
+        if arguments.announce {
+            announce(&centre);
+        }
+        wait_for_stop().await?;
+        info!("Stopping: calls under way are finished first. A second signal ends at once.");
+        tokio::select! {
+            stopped = centre.stop(limit) => stopped,
+            again = wait_for_stop() => {
+                again?;
+                warn!("Stopped at once; unfinished calls are recovered at the next start.");
+                std::process::exit(1);
+            }
+        }
+    })
+}
+
+/// One line of JSON with the addresses in use, for programs that start the service.
+#[expect(clippy::print_stdout, reason = "--announce asks for this line")]
+fn announce(centre: &Centre) {
+    let of = |transport: Transport| -> Vec<String> {
+        let chosen = centre.sip().iter().filter(|local| local.transport == transport);
+        chosen.map(|local| local.address.to_string()).collect()
+    };
+    let line = serde_json::json!({
+        "http": centre.http().to_string(),
+        "sip_udp": of(Transport::Udp),
+        "sip_tcp": of(Transport::Tcp),
+    });
+    println!("{line}");
+}
+
+async fn wait_for_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
