@@ -160,9 +160,10 @@ impl Service {
         Answer { status: response.status().as_u16(), headers, body }
     }
 
-    /// Makes a mailbox and gives its id. `extra` is merged into the request.
+    /// Makes a mailbox with this national number (`050…`) and gives its id. `extra` is merged into
+    /// the request.
     pub fn make_mailbox(&self, number: &str, extra: &Value) -> String {
-        let mut body = json!({ "number": number });
+        let mut body = json!({ "number": format!("+81{}", &number[1..]) });
         for (name, value) in extra.as_object().into_iter().flatten() {
             body[name] = value.clone();
         }
@@ -181,7 +182,7 @@ impl Service {
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
             let page = answer.json();
             all.extend(page["items"].as_array().unwrap().iter().cloned());
-            match page["next_cursor"].as_str() {
+            match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return all,
             }

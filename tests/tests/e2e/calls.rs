@@ -83,7 +83,7 @@ fn baresip_with_opus_gives_the_text() {
 fn a_call_becomes_text_sound_and_mail() {
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
-    let settings = json!({ "mail": ["subscriber@example.com"] });
+    let settings = json!({ "addresses": ["subscriber@example.com"] });
     let mailbox = service.make_mailbox("05033334444", &settings);
     let (wav, said) = sounds::message("clinic");
     let heard = data.path().join("heard.wav");

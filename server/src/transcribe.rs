@@ -1,0 +1,111 @@
+//! `rusuden transcribe`: sound files and captures of calls to text, through the same engine that
+//! serves calls.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use crossbeam::channel;
+use engine_core::handoff::{LiveLane, WorkIn};
+use engine_core::id::RecordingId;
+use engine_core::text::Transcript;
+use engine_core::work::Work;
+use engine_media::engine::{Engine, EngineConfig};
+use engine_media::files;
+use ingress::capture;
+
+use crate::cli::TranscribeArguments;
+use crate::{embedded, log, output};
+
+/// Longest file that is read; longer ones are cut by their owner.
+const FILE_MAX: Duration = Duration::from_secs(4 * 3_600);
+/// First bytes of pcap (both byte orders, both resolutions) and pcapng files.
+const CAPTURE_MAGICS: [[u8; 4]; 5] = [
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+    [0x0a, 0x0d, 0x0d, 0x0a],
+];
+
+/// An engine for files: the listener's work lane is used for captures.
+struct Desk {
+    engine: Engine,
+    work: WorkIn,
+    /// Keeps the unpacked model as long as the engine may read it.
+    _unpacked: Option<tempfile::TempDir>,
+}
+
+impl Desk {
+    fn open(model: Option<&Path>) -> anyhow::Result<Self> {
+        let (folder, unpacked) = match model {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let place = tempfile::tempdir()?;
+                (embedded::unpack_model(place.path())?, Some(place))
+            }
+        };
+        let config = EngineConfig { model_dir: folder, live: false, ..EngineConfig::default() };
+        let (work, work_out) = channel::bounded(16);
+        let engine = Engine::start(config, Arc::new(LiveLane::new(1)), work_out)?;
+        Ok(Self { engine, work, _unpacked: unpacked })
+    }
+}
+
+/// `rusuden transcribe`.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub(crate) fn run(arguments: &TranscribeArguments) -> anyhow::Result<()> {
+    log::start("warn");
+    let desk = Desk::open(arguments.model.as_deref())?;
+    for file in &arguments.files {
+        let shown = file.display().to_string();
+        let bytes = std::fs::read(file).with_context(|| format!("{shown} cannot be read"))?;
+        let transcripts = if CAPTURE_MAGICS.iter().any(|magic| bytes.starts_with(magic)) {
+            read_capture(&desk, bytes, arguments)
+        } else {
+            read_sound(&desk, bytes, arguments).map(|transcript| vec![transcript])
+        };
+        let transcripts = transcripts.with_context(|| format!("{shown} gives no text"))?;
+        for transcript in transcripts {
+            print!("{}", output::render(&shown, &transcript, arguments.format));
+        }
+    }
+    desk.engine.stop();
+    Ok(())
+}
+
+fn read_sound(
+    desk: &Desk,
+    bytes: Vec<u8>,
+    arguments: &TranscribeArguments,
+) -> anyhow::Result<Transcript> {
+    let samples = files::read_sound(Bytes::from(bytes), FILE_MAX)?;
+    Ok(desk.engine.transcribe(&samples, arguments.language)?)
+}
+
+/// Each RTP stream of the capture, in the order in which they start.
+fn read_capture(
+    desk: &Desk,
+    bytes: Vec<u8>,
+    arguments: &TranscribeArguments,
+) -> anyhow::Result<Vec<Transcript>> {
+    let streams = capture::read_capture(&Bytes::from(bytes))?;
+    let mut transcripts = Vec::new();
+    for (stream, number) in streams.into_iter().zip(0..) {
+        let (done, result) = channel::bounded(1);
+        let work = Work {
+            recording: RecordingId::from_u128(number),
+            sound: stream.sound,
+            language: arguments.language,
+            done: Box::new(move |rendered| {
+                // The receiver waits below; it is gone only when this program ends.
+                let _ = done.send(rendered);
+            }),
+        };
+        desk.work.send(work).context("the engine has ended")?;
+        transcripts.push(result.recv().context("the engine has ended")??.transcript);
+    }
+    Ok(transcripts)
+}
