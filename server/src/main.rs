@@ -5,6 +5,7 @@ mod call;
 mod cli;
 mod config;
 mod demo;
+mod demo_client;
 mod embedded;
 mod key;
 mod log;
