@@ -33,6 +33,9 @@ fn lay_library() -> Result<(), String> {
     println!("cargo:rerun-if-changed={}", folder.display());
     println!("cargo:rustc-link-search=native={}", folder.display());
     let target = profile_folder()?;
+    // Cargo puts search paths inside the target folder on the loader's path of documentation
+    // tests, whose binaries lie elsewhere.
+    println!("cargo:rustc-link-search=native={}", target.display());
     for prefix in LIBRARIES {
         let library = find(&folder, prefix)?;
         let name = library.file_name().expect("a directory entry has a name");

@@ -12,6 +12,7 @@ pub mod codec;
 mod desk;
 #[cfg(feature = "whisper")]
 pub mod engine;
+pub mod files;
 pub mod limits;
 pub mod listen;
 #[cfg(feature = "whisper")]
@@ -19,6 +20,7 @@ mod listener;
 pub mod mel;
 pub mod mp3;
 pub mod resample;
+pub mod sounds;
 pub mod speech;
 mod tone;
 #[cfg(feature = "whisper")]

@@ -10,6 +10,7 @@ mod encode;
 
 pub use decode::FrameDecoder;
 pub use encode::encode_frames;
+pub(crate) use encode::to_i16;
 
 /// A codec that could not be set up or used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
