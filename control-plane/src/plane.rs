@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::clock;
 use crate::config::{ConfigError, PlaneConfig};
 use crate::directory::StoreDirectory;
 use crate::events::EventHub;
@@ -123,6 +124,10 @@ pub(crate) struct Shared {
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
+    /// One change of a greeting at a time.
+    pub(crate) greetings: Mutex<()>,
+    /// Names this process in event ids.
+    pub(crate) process: String,
     /// Ends streams that would otherwise never end.
     pub(crate) closing: CancellationToken,
     /// Wakes the job worker, for requests that leave jobs.
@@ -163,6 +168,8 @@ impl ControlPlane {
             sounds: deps.sounds,
             events: Arc::new(EventHub::new()),
             mailer,
+            greetings: Mutex::new(()),
+            process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
             outbox_wake: Arc::new(Notify::new()),

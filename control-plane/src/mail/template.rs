@@ -2,6 +2,8 @@
 //! name and body out. The first lines of a template name subject and file.
 
 use engine_core::text::{Language, Verdict};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -76,8 +78,8 @@ impl Templates {
     pub(crate) fn new() -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("the usual delimiters do not clash"));
         for (name, japanese, english) in TEMPLATES {
             for (language, text) in [(Language::Japanese, japanese), (Language::English, english)] {
                 let name = full_name(name, language);
@@ -130,7 +132,7 @@ impl Templates {
         let refused =
             |why: minijinja::Error| TemplateError::Fill { name: name.clone(), why: why.to_string() };
         let template = self.environment.get_template(&name).map_err(refused)?;
-        let text = template.render(data).map_err(refused)?;
+        let text = template.render(Serde(data)).map_err(refused)?;
         split_head(&text).ok_or(TemplateError::Head { name })
     }
 }

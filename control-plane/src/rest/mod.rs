@@ -1,7 +1,94 @@
-//! REST.
+//! The REST API. In: HTTP requests with an API key. Out: JSON, sound, events, and problem details
+//! (RFC 9457) for everything that is refused, routes that do not exist and panics included.
 
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{Instrument, debug, info_span};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
-pub(crate) fn router(_plane: ControlPlane) -> axum::Router {
-    axum::Router::new()
+mod auth;
+mod bytes;
+mod events;
+mod extract;
+mod greeting;
+mod mailboxes;
+mod messages;
+mod openapi;
+mod page;
+mod problem;
+mod service;
+mod sound;
+
+/// Path of the API's description.
+const DESCRIPTION: &str = "/v1/openapi.json";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// The whole API with its documentation at `/docs`, which loads nothing from elsewhere.
+pub(crate) fn router(plane: ControlPlane) -> axum::Router {
+    let greetings = OpenApiRouter::new()
+        .routes(routes!(greeting::put, greeting::get, greeting::remove))
+        .layer(DefaultBodyLimit::max(GREETING_BYTES_MAX));
+    let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .routes(routes!(mailboxes::create, mailboxes::list))
+        .routes(routes!(mailboxes::show, mailboxes::update, mailboxes::remove))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::show, messages::update, messages::remove))
+        .routes(routes!(messages::text))
+        .routes(routes!(messages::segments))
+        .routes(routes!(sound::audio))
+        .routes(routes!(sound::recording))
+        .routes(routes!(events::watch))
+        .routes(routes!(service::capabilities))
+        .routes(routes!(service::healthz))
+        .routes(routes!(service::readyz))
+        .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .merge(greetings);
+    let (router, mut description) = api.split_for_parts();
+    openapi::document_refusals(&mut description);
+    // Without "none" the page would ask a validator on the internet.
+    let config = Config::new([DESCRIPTION]).validator_url("none");
+    router
+        .merge(SwaggerUi::new("/docs").url(DESCRIPTION, description).config(config))
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn(around))
+        .with_state(plane)
+}
+
+/// Gives every request an id, and every answer the headers that all answers carry.
+async fn around(request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let span = info_span!("request", id = %id, method = %request.method());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| debug!(status = response.status().as_u16(), "A request was answered."));
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers speak of subscribers: no cache but the client's own may keep them.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+    response
+}
+
+/// The client's own id if it is short and plain, else a new one.
+fn request_id(request: &Request) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let is_plain = |id: &&str| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    given.filter(is_plain).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }

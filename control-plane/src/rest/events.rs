@@ -1,0 +1,116 @@
+//! Server-sent events: every step of calls and messages, as it happens.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use engine_core::id::MailboxId;
+use futures::stream::{self, Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{EventsRead, May};
+use super::extract::QueryOf;
+use super::problem::{Kind, Problem};
+use crate::events::Numbered;
+use crate::limits::EVENTS_KEEP_ALIVE;
+use crate::plane::ControlPlane;
+use crate::wording::time_utc;
+
+/// How soon a client should come back when the line breaks.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Whose events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// Only this mailbox's.
+    #[param(format = Uuid)]
+    mailbox: Option<String>,
+}
+
+/// The data of an event; its name is `state`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(crate) struct EventView {
+    /// The message.
+    #[schema(format = Uuid)]
+    message: String,
+    /// Its mailbox.
+    #[schema(format = Uuid)]
+    mailbox: String,
+    /// `ringing`, `greeting`, `recording`, `sealed`, `transcribed`, `notified`, `abandoned`.
+    #[schema(example = "transcribed")]
+    state: &'static str,
+    /// When. RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Milliseconds recorded so far.
+    recorded_ms: u64,
+}
+
+/// Streams events. `sealed` and later ones come once the message can be fetched. A client that
+/// comes back with `Last-Event-ID` is told what it missed, as far as it is kept.
+#[utoipa::path(get, path = "/v1/events", tag = "events",
+    params(EventsQuery, ("Last-Event-ID" = Option<String>, Header,
+        description = "Id of the last event that was seen")),
+    responses((status = 200, body = EventView, content_type = "text/event-stream")),
+    security(("key" = ["events:read"])))]
+pub(crate) async fn watch(
+    _: May<EventsRead>,
+    State(plane): State<ControlPlane>,
+    QueryOf(query): QueryOf<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let mailbox: Option<MailboxId> = query
+        .mailbox
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|e: engine_core::id::IdError| Problem::new(Kind::MalformedQuery, e.to_string()))?;
+    let process = plane.shared.process.clone();
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let (missed, live) = plane.shared.events.watch(last.map(|last| behind(last, &process)));
+    let wanted = move |event: &Numbered| mailbox.is_none_or(|id| id == event.event.mailbox);
+    let live = BroadcastStream::new(live);
+    let events = stream::iter(missed.into_iter().map(Ok)).chain(live).filter_map(move |event| {
+        let event = match event {
+            Ok(event) => wanted(&event).then(|| tell(&event, &process)),
+            Err(BroadcastStreamRecvError::Lagged(count)) => Some(told_of_gap(count)),
+        };
+        std::future::ready(event.map(Ok))
+    });
+    let events = events.take_until(plane.shared.closing.clone().cancelled_owned());
+    let first = stream::once(std::future::ready(Ok(Event::default().retry(RETRY))));
+    let keep_alive = KeepAlive::new().interval(EVENTS_KEEP_ALIVE).text("alive");
+    Ok(Sse::new(first.chain(events)).keep_alive(keep_alive))
+}
+
+/// Numbers are of one process: a client of an older one is told all that this one kept.
+fn behind(last: &str, process: &str) -> u64 {
+    let of_ours = last.split_once('-').filter(|(of, _)| *of == process);
+    of_ours.and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+}
+
+fn tell(numbered: &Numbered, process: &str) -> Event {
+    let event = &numbered.event;
+    let view = EventView {
+        message: event.recording.to_string(),
+        mailbox: event.mailbox.to_string(),
+        state: event.state.name(),
+        at: time_utc(event.at),
+        recorded_ms: event.recorded_ms,
+    };
+    let data = serde_json::to_string(&view).expect("strings and numbers are always JSON");
+    Event::default().id(format!("{process}-{}", numbered.number)).event(view.state).data(data)
+}
+
+/// The watcher was too slow: it should look at the lists.
+fn told_of_gap(count: u64) -> Event {
+    Event::default().event("gap").data(format!("{{\"events\":{count}}}"))
+}

@@ -1,0 +1,101 @@
+//! The API's description (OpenAPI 3.1): handlers describe what they do; what every handler may
+//! refuse is added here, so that no refusal goes undocumented.
+
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Description, Ref, Response};
+use utoipa::{Modify, OpenApi};
+
+use super::problem::{PROBLEM_JSON, ProblemBody};
+
+/// What does not belong to one handler.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Rusuden",
+        version = env!("CARGO_PKG_VERSION"),
+        description = "Smart voicemail: mailboxes, messages, their text and sound.\n\n\
+            Refusals are problem details (RFC 9457). Lists come in pages with an opaque cursor.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
+    ),
+    tags(
+        (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
+        (name = "messages", description = "What callers left"),
+        (name = "events", description = "What happens now"),
+        (name = "service", description = "What this deployment offers, and how it is")
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Key)
+)]
+pub(crate) struct Api;
+
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, api: &mut Description) {
+        let mut bearer = Http::new(HttpAuthScheme::Bearer);
+        bearer.bearer_format = Some("rsk_…".to_owned());
+        bearer.description = Some("An API key made with `rusuden key create`".to_owned());
+        api.components
+            .get_or_insert_default()
+            .add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Adds to every operation what it may refuse.
+pub(crate) fn document_refusals(api: &mut Description) {
+    for (path, item) in &mut api.paths.paths {
+        let by_id = path.contains('{');
+        for operation in operations(item) {
+            for (status, words) in refusals(operation, path, by_id) {
+                let taken = operation.responses.responses.contains_key(status);
+                if !taken {
+                    let response = problem(words);
+                    operation.responses.responses.insert(status.to_owned(), response.into());
+                }
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}
+
+fn refusals(
+    operation: &Operation,
+    path: &str,
+    by_id: bool,
+) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    let has_key = operation.security.is_some();
+    let has_body = operation.request_body.is_some();
+    let has_parameters = operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
+    let has_range = operation.responses.responses.contains_key("206");
+    let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
+    let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
+    let may_conflict = has_body && changes_mailbox || may_wait || path.ends_with("/greeting");
+    let all = [
+        (has_body || has_parameters, "400", "Path, query or body cannot be read"),
+        (has_key, "401", "The API key is missing, unknown or revoked"),
+        (has_key, "403", "The API key lacks the scope"),
+        (by_id, "404", "There is no such thing"),
+        (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
+        (by_id, "410", "It was deleted"),
+        (has_body, "413", "The body is too large"),
+        (has_body, "415", "The media type is not taken here"),
+        (has_range, "416", "The range lies outside"),
+        (has_body, "422", "A field or the sound cannot be so"),
+        (has_key, "500", "The service failed"),
+        (has_key, "503", "The service cannot do this now"),
+    ];
+    all.into_iter().filter(|(may, ..)| *may).map(|(_, status, words)| (status, words))
+}
+
+fn problem(words: &str) -> Response {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let mut response = Response::new(words);
+    response.content.insert(PROBLEM_JSON.to_owned(), content.into());
+    response
+}

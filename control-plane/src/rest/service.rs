@@ -1,0 +1,137 @@
+//! What this deployment offers, and how it is.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use engine_core::codec::Codec;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::forwarding_cost::{UNIT_MS, UNIT_YEN_WITH_TAX};
+use crate::limits::{ADDRESSES_MAX, GREETING_BYTES_MAX, RECORDING_LIMIT_S_MAX};
+use crate::plane::ControlPlane;
+
+/// What this deployment offers (S02).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Capabilities {
+    /// Version of the service.
+    version: &'static str,
+    /// Codecs of calls, in order of preference.
+    codecs: Vec<&'static str>,
+    /// Languages of announcements and recognition.
+    languages: [&'static str; 3],
+    /// Longest message, in seconds (S16).
+    recording_limit_s_max: u32,
+    /// Longest greeting, in seconds.
+    greeting_s_max: u64,
+    /// Largest greeting upload.
+    greeting_bytes_max: usize,
+    /// Formats of greetings that can be uploaded.
+    greeting_formats: [&'static str; 4],
+    /// Format of messages' sound.
+    audio_format: &'static str,
+    /// How subscribers are told.
+    notifications: Vec<Notification>,
+    forwarding_charge: ForwardingCharge,
+    /// What can be done with messages.
+    features: [&'static str; 8],
+}
+
+/// A way to be told.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Notification {
+    /// `mail`.
+    channel: &'static str,
+    /// `smtp`, or `folder` where no mail server is configured.
+    transport: &'static str,
+    /// Most targets of one mailbox.
+    targets_max: usize,
+}
+
+/// How the charge for forwarding is estimated (S05).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ForwardingCharge {
+    /// Yen of a started unit, with tax.
+    unit_yen_with_tax: i64,
+    /// Length of a unit, in seconds.
+    unit_s: u64,
+}
+
+/// States what this deployment offers.
+#[utoipa::path(get, path = "/v1/capabilities", tag = "service",
+    responses((status = 200, body = Capabilities)))]
+pub(crate) async fn capabilities(State(plane): State<ControlPlane>) -> axum::Json<Capabilities> {
+    axum::Json(Capabilities {
+        version: env!("CARGO_PKG_VERSION"),
+        codecs: Codec::ALL.iter().map(|codec| codec.name()).collect(),
+        languages: ["ja", "en", "detect"],
+        recording_limit_s_max: RECORDING_LIMIT_S_MAX,
+        greeting_s_max: engine_core::limits::SOUND_MAX.as_secs(),
+        greeting_bytes_max: GREETING_BYTES_MAX,
+        greeting_formats: ["audio/wav", "audio/mpeg", "audio/flac", "audio/ogg"],
+        audio_format: "audio/mpeg",
+        notifications: vec![Notification {
+            channel: "mail",
+            transport: plane.shared.mailer.name(),
+            targets_max: ADDRESSES_MAX,
+        }],
+        forwarding_charge: ForwardingCharge {
+            unit_yen_with_tax: UNIT_YEN_WITH_TAX,
+            unit_s: UNIT_MS / 1_000,
+        },
+        features: [
+            "transcription",
+            "segments",
+            "confidence",
+            "own_greeting",
+            "quiet_limit",
+            "mail_with_mp3",
+            "events",
+            "recording_download",
+        ],
+    })
+}
+
+/// Whether the process lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`: no answer means it does not.
+    status: &'static str,
+}
+
+/// Says that the process lives.
+#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, body = Health)))]
+pub(crate) async fn healthz() -> axum::Json<Health> {
+    axum::Json(Health { status: "ok" })
+}
+
+/// Whether the service can take messages.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Readiness)]
+pub(crate) struct ReadinessView {
+    /// All of what follows.
+    ready: bool,
+    /// Rows can be written.
+    store: bool,
+    /// The workers run.
+    workers: bool,
+    /// Work finds an engine.
+    engine: bool,
+}
+
+/// Says whether the service can take messages.
+#[utoipa::path(get, path = "/readyz", tag = "service",
+    responses((status = 200, body = ReadinessView), (status = 503, body = ReadinessView)))]
+pub(crate) async fn readyz(
+    State(plane): State<ControlPlane>,
+) -> (StatusCode, axum::Json<ReadinessView>) {
+    let readiness = plane.readiness().await;
+    let ready = readiness.is_ready();
+    let view = ReadinessView {
+        ready,
+        store: readiness.store,
+        workers: readiness.workers,
+        engine: readiness.engine,
+    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(view))
+}
