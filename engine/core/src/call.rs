@@ -422,6 +422,9 @@ impl Call {
 
     fn keep(&mut self, released: &Released) {
         self.recorder.keep(released);
+        if self.recorder.is_heavy() {
+            self.outbox.extend(self.recorder.flush().map(Output::Chunk));
+        }
         if self.plan.quiet_limit.is_some() && self.loudness.is_loud(&released.payload) {
             self.clocks.loud = self.clocks.loud.max(released.arrival);
         }

@@ -25,6 +25,7 @@ pub mod player;
 pub mod private;
 pub mod recorder;
 pub mod recording;
+pub mod recovery;
 pub mod sound;
 pub mod text;
 pub mod time;

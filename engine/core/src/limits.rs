@@ -32,6 +32,18 @@ pub const LATCH_SILENCE: Duration = Duration::from_secs(3);
 pub const PLAYER_BEHIND_MAX: Duration = Duration::from_millis(500);
 /// Most that a crash may cost of a recording.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// A call that has gathered this much hands it on without waiting for the next commit.
+pub const CHUNK_FLUSH_BYTES: usize = 256 * 1024;
+/// Longest chunk that can be real; what claims to be longer is damage.
+pub const CHUNK_BYTES_MAX: usize = 512 * 1024;
+/// Most bytes that one journal write brings together.
+pub const WRITE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Most chunks that one journal write brings together (`IOV_MAX` is 1,024).
+pub const WRITE_CHUNKS_MAX: usize = 1_024;
+/// First pause after the disk failed; it doubles up to the longest.
+pub const WRITE_RETRY_MIN: Duration = Duration::from_millis(50);
+/// Longest pause between two tries to write.
+pub const WRITE_RETRY_MAX: Duration = Duration::from_secs(2);
 /// Longest greeting or announcement.
 pub const SOUND_MAX: Duration = Duration::from_secs(30);
 /// Longest window that one encoder pass hears.
@@ -42,6 +54,9 @@ const _: () = assert!(COMMIT_INTERVAL_MAX.as_millis() < SILENT_LINE_MAX.as_milli
 const _: () = assert!(WINDOW_MAX.as_millis() <= RECORDING_MAX.as_millis());
 // The jitter remembers which of the last 128 packets came.
 const _: () = assert!((SEQUENCE_MISORDER_MAX as usize) < 128 && REORDER_PACKETS_MAX <= 128);
+const _: () = assert!(CHUNK_FLUSH_BYTES + PAYLOAD_BYTES_MAX + 1_024 < CHUNK_BYTES_MAX);
+const _: () = assert!(CHUNK_BYTES_MAX as u64 <= WRITE_BYTES_MAX);
+const _: () = assert!(WRITE_RETRY_MIN.as_millis() <= WRITE_RETRY_MAX.as_millis());
 const _: () = assert!(REORDER_PACKETS_MAX < SEQUENCE_DROPOUT_MAX as usize);
 const _: () = assert!(LATCH_PACKETS <= LATCH_FOREIGN_PACKETS);
 const _: () = assert!(LATCH_SILENCE.as_millis() < SILENT_LINE_MAX.as_millis());

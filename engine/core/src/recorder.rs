@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 use crate::jitter::Released;
-use crate::limits::{DIGITS_MAX, RECORDING_MAX};
+use crate::limits::{CHUNK_FLUSH_BYTES, DIGITS_MAX, RECORDING_MAX};
 use crate::recording::{ChunkWriter, Opened, Sealed};
 use crate::time::RtpTicks;
 
@@ -87,6 +87,11 @@ impl Recorder {
     /// Frames kept so far.
     pub const fn frames(&self) -> u32 {
         self.frames
+    }
+
+    /// Whether so much waits that it should not wait for the next commit.
+    pub fn is_heavy(&self) -> bool {
+        self.writer.pending_bytes() >= CHUNK_FLUSH_BYTES
     }
 
     /// What waits, as a chunk.
