@@ -1,7 +1,7 @@
 //! The journal's files on one shard's ring.
 //!
 //! In: writes, syncs, reads, removals by segment number. Out: their results. All of it goes
-//! through io_uring, so the shard's thread never waits for the disk. [`Faults`] lets a test make
+//! through the ring, so the shard's thread never waits for the disk. [`Faults`] lets a test make
 //! any operation slow or fail in front of the real one. Knows nothing of what the bytes mean.
 
 use std::cell::RefCell;

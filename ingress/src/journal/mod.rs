@@ -1,4 +1,4 @@
-//! One shard's journal at work: the core decides, io_uring writes.
+//! One shard's journal at work: the core decides, the ring writes.
 //!
 //! In: chunks, acknowledgements. Out: arrivals (whole, durable recordings), recordings that the
 //! disk refused. Disk work runs in tasks on the shard's ring; results come back as inputs of the

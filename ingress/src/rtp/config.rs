@@ -3,6 +3,7 @@
 //! In: values from the configuration. Out: the same values, or a sentence that names the key and
 //! the remedy. Knows nothing of where the values came from.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use engine_core::journal::JournalConfig;
@@ -62,7 +63,7 @@ pub struct ConfigError {
     pub remedy: String,
 }
 
-fn wrong(key: &'static str, value: impl ToString, remedy: impl Into<String>) -> ConfigError {
+fn wrong(key: &'static str, value: impl Display, remedy: impl Into<String>) -> ConfigError {
     ConfigError { key, value: value.to_string(), remedy: remedy.into() }
 }
 

@@ -60,6 +60,10 @@ counters! {
     reordered,
     /// Packets refused because another sender had been latched.
     hijacks,
+    /// Packets of another stream of the same sender that did not last.
+    stray,
+    /// Packets whose payload was too long to be kept.
+    oversized,
     /// Datagrams that are no RTP or RTCP packet that we take.
     malformed,
     /// Packets for a port pair whose call is not answered yet.
@@ -111,5 +115,7 @@ impl Counters {
         add(&self.duplicated, grown(now.duplicated, before.duplicated));
         add(&self.reordered, grown(now.reordered, before.reordered));
         add(&self.hijacks, grown(now.hijacks, before.hijacks));
+        add(&self.stray, grown(now.stray, before.stray));
+        add(&self.oversized, grown(now.oversized, before.oversized));
     }
 }

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use engine_core::call::{Call, CallPlan, CallStats, Input, Output};
 use engine_core::event::{EventSink, MessageEvent, MessageState};
 use engine_core::handoff::LiveLane;
@@ -72,6 +71,14 @@ pub(super) enum Stage {
     Up(Box<Talk>),
 }
 
+/// When a call wants to be woken.
+#[derive(Clone, Copy)]
+pub(super) enum Wake {
+    At(Instant),
+    /// Never: it is over.
+    Over,
+}
+
 /// An answered call.
 pub(super) struct Talk {
     pub(super) call: Call,
@@ -84,8 +91,6 @@ pub(super) struct Talk {
     latched: Option<SocketAddr>,
     /// Where the caller's SDP wants our sound.
     remote: Option<SocketAddr>,
-    /// The newest chunk, until it is known whether it is the last.
-    chunk: Option<Bytes>,
     /// What is already in the shard's counters.
     counted: CallStats,
     /// When the last `Recording` event went out; `None` before recording.
@@ -103,22 +108,20 @@ impl Talk {
             reporter: Reporter::new(now, plan.sender.ssrc, rtcp::random_cname()),
             latched: None,
             remote: plan.remote,
-            chunk: None,
             counted: CallStats::default(),
             told: None,
             call: Call::new(now, wall_time(SystemTime::now()), plan),
         }
     }
 
-    /// Tells the core something and acts on all it wants. Returns when to wake it, `None` when
-    /// the call is over.
+    /// Tells the core something and acts on all it wants.
     pub(super) fn handle(
         &mut self,
         now: Instant,
         input: Input,
         socket: &UdpSocket,
         world: &mut World,
-    ) -> Option<Instant> {
+    ) -> Wake {
         if let Input::Remote { address, .. } = input {
             self.remote = address.or(self.remote);
         }
@@ -132,21 +135,17 @@ impl Talk {
                 Output::Latched(source) => self.latched = Some(source),
                 Output::RecordingStarted => self.tell(now, world),
                 Output::Chunk(chunk) => {
-                    self.append(now, false, world);
-                    self.chunk = Some(chunk);
+                    let last = self.call.is_sealed();
+                    world.live.offer(chunk.clone());
+                    set(&world.counters.live_skipped, world.live.skipped());
+                    world.keeper.append(now, self.recording, chunk, last);
                 }
-                Output::Sealed(_) => {
-                    self.append(now, true, world);
-                    add(&world.counters.sealed, 1);
-                }
+                Output::Sealed(_) => add(&world.counters.sealed, 1),
                 Output::HangUp(reason) => {
                     // Without SIP nobody is left to send the BYE; the call ends all the same.
                     let _ = world.notices.send(MediaNotice::HangUp { call: self.id, reason });
                 }
-                Output::Idle { until } => {
-                    self.append(now, false, world);
-                    return until;
-                }
+                Output::Idle { until } => return until.map_or(Wake::Over, Wake::At),
             }
         }
     }
@@ -189,14 +188,6 @@ impl Talk {
         self.told = Some(now);
         let recorded_ms = self.call.stats().recorded_ms;
         world.emit(self.recording, self.mailbox, MessageState::Recording, recorded_ms);
-    }
-
-    fn append(&mut self, now: Instant, last: bool, world: &mut World) {
-        if let Some(chunk) = self.chunk.take() {
-            world.live.offer(chunk.clone());
-            set(&world.counters.live_skipped, world.live.skipped());
-            world.keeper.append(now, self.recording, chunk, last);
-        }
     }
 
     fn transmit(

@@ -2,7 +2,7 @@
 //!
 //! In: reservations, answers, hang-ups from SIP; RTP and RTCP from the network. Out: arrivals
 //! (whole recordings, durable), live chunks, events, notices to SIP. Each shard is one thread with
-//! its sockets, its io_uring for the journal's files and its calls; a call never leaves it.
+//! its sockets, its ring for the journal's files and its calls; a call never leaves it.
 
 pub mod config;
 pub mod counters;
@@ -92,7 +92,7 @@ struct Handle {
 
 /// All shards of this process.
 pub struct Shards {
-    shards: Vec<Handle>,
+    handles: Vec<Handle>,
     seats: Seats,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -101,7 +101,7 @@ pub struct Shards {
 
 impl std::fmt::Debug for Shards {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shards").field("shards", &self.shards.len()).finish_non_exhaustive()
+        f.debug_struct("Shards").field("shards", &self.handles.len()).finish_non_exhaustive()
     }
 }
 
@@ -132,52 +132,44 @@ impl Shards {
         let inheritances = journal.inherit(config.shards)?;
         let desks = AckDesk::for_shards(&deps.acks, config.shards);
         let mut started = Self {
-            shards: Vec::new(),
+            handles: Vec::new(),
             seats: Seats::new(config.calls_max),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
             _journal: journal,
         };
+        let common = Arc::new(Common { config, deps, faults });
         let mut threads = Vec::new();
         for (index, (inheritance, acks)) in (0..).zip(inheritances.into_iter().zip(desks)) {
             let counters = Arc::new(Counters::default());
             let (commands, queue) = mpsc::unbounded_channel();
             let seed = Seed {
                 index,
-                config: config.clone(),
-                disk: DiskPlace {
-                    dir: deps.journal_dir.clone(),
-                    shard: index,
-                    faults: faults.clone(),
-                },
+                common: Arc::clone(&common),
                 inheritance,
                 acks,
-                arrivals: deps.arrivals.clone(),
-                live: Arc::clone(&deps.live),
-                events: Arc::clone(&deps.events),
-                notices: deps.notices.clone(),
                 counters: Arc::clone(&counters),
             };
             let thread =
                 seed.start(queue).map_err(|source| RtpError::Shard { shard: index, source })?;
             threads.push(thread);
-            started.shards.push(Handle { commands, counters });
+            started.handles.push(Handle { commands, counters });
         }
         started.threads = Mutex::new(threads);
-        info!(shards = config.shards, calls_max = config.calls_max, "RTP is ready.");
+        info!(shards = common.config.shards, calls_max = common.config.calls_max, "RTP is ready.");
         Ok(Arc::new(started))
     }
 
     /// What each shard has counted.
     pub fn counters(&self) -> Vec<CountersSnapshot> {
-        self.shards.iter().map(|shard| shard.counters.snapshot()).collect()
+        self.handles.iter().map(|shard| shard.counters.snapshot()).collect()
     }
 
     /// Seals calls where they stand, ends the threads and waits for them; a few milliseconds when
     /// drained before, at most the drain's grace when the disk hangs. Blocks.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        for shard in &self.shards {
+        for shard in &self.handles {
             // A shard that is gone needs no word.
             let _ = shard.commands.send(Command::Quit);
         }
@@ -190,7 +182,7 @@ impl Shards {
     }
 
     fn tell(&self, call: CallId, command: Command) {
-        if let Some(shard) = self.shards.get(usize::from(call.shard)) {
+        if let Some(shard) = self.handles.get(usize::from(call.shard)) {
             // A call that is gone ignores it, and so does a shard.
             let _ = shard.commands.send(command);
         }
@@ -205,7 +197,7 @@ impl Shards {
         }
         let calls_max = self.seats.calls_max();
         let mut ticket = self.seats.take().ok_or(AdmissionError::Full { calls_max })?;
-        let mut order: Vec<&Handle> = self.shards.iter().collect();
+        let mut order: Vec<&Handle> = self.handles.iter().collect();
         order.sort_by_key(|shard| shard.counters.calls.load(Ordering::Relaxed));
         let mut refusal = AdmissionError::Stopping;
         for shard in order {
@@ -225,7 +217,7 @@ impl Shards {
 
 impl Drop for Shards {
     fn drop(&mut self) {
-        for shard in &self.shards {
+        for shard in &self.handles {
             // A shard that is gone needs no word.
             let _ = shard.commands.send(Command::Quit);
         }
@@ -256,7 +248,7 @@ impl MediaPlane for Shards {
     fn drain(&self, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.stopping.store(true, Ordering::Release);
         let replies: Vec<_> = self
-            .shards
+            .handles
             .iter()
             .filter_map(|shard| {
                 let (done, reply) = oneshot::channel();
@@ -272,17 +264,19 @@ impl MediaPlane for Shards {
     }
 }
 
+/// What all shards share.
+struct Common {
+    config: RtpConfig,
+    deps: ShardDeps,
+    faults: Option<Arc<dyn Faults>>,
+}
+
 /// Everything a shard's thread is made from.
 struct Seed {
     index: u16,
-    config: RtpConfig,
-    disk: DiskPlace,
+    common: Arc<Common>,
     inheritance: Inheritance,
     acks: AckDesk,
-    arrivals: ArrivalsIn,
-    live: Arc<LiveLane>,
-    events: Arc<dyn EventSink>,
-    notices: mpsc::UnboundedSender<MediaNotice>,
     counters: Arc<Counters>,
 }
 
@@ -302,7 +296,8 @@ impl Seed {
         queue: mpsc::UnboundedReceiver<Command>,
         ready: &std::sync::mpsc::SyncSender<io::Result<()>>,
     ) {
-        pin(self.index, &self.config.cpus);
+        let Common { config, deps, faults } = &*self.common;
+        pin(self.index, &config.cpus);
         let made = tokio_uring::Runtime::new(&tokio_uring::builder())
             .and_then(|ring| Ok((ring, Readiness::new()?)));
         let (ring, receive) = match made {
@@ -313,24 +308,28 @@ impl Seed {
             }
         };
         ring.block_on(async {
+            let disk = DiskPlace {
+                dir: deps.journal_dir.clone(),
+                shard: self.index,
+                faults: faults.clone(),
+            };
             let keeper = Keeper::new(
-                self.config.journal(),
-                self.disk,
+                config.journal(),
+                disk,
                 self.inheritance,
-                self.arrivals,
+                deps.arrivals.clone(),
                 self.acks,
                 Arc::clone(&self.counters),
             );
             let world = World {
                 keeper,
-                live: self.live,
-                events: self.events,
-                notices: self.notices,
+                live: Arc::clone(&deps.live),
+                events: Arc::clone(&deps.events),
+                notices: deps.notices.clone(),
                 counters: self.counters,
             };
-            let ports = Ports::new(&self.config, self.index);
-            let interval = self.config.commit_interval();
-            let shard = Shard::new(self.index, receive, ports, world, interval);
+            let ports = Ports::new(config, self.index);
+            let shard = Shard::new(self.index, receive, ports, world, config.commit_interval());
             let _ = ready.send(Ok(()));
             shard.run(queue).await;
         });

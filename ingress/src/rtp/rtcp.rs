@@ -217,7 +217,7 @@ pub fn read(datagram: &[u8]) -> Result<Heard, RtcpError> {
         rest = behind;
         match (&mut heard, kind) {
             (None, TYPE_SENDER_REPORT | TYPE_RECEIVER_REPORT) => {
-                heard = Some(first_report(packet)?)
+                heard = Some(first_report(packet)?);
             }
             // RFC 3550 appendix A.2: the first packet is SR or RR without padding.
             (None, _) => return Err(RtcpError::NotCompound),
@@ -331,7 +331,7 @@ mod tests {
         assert!(read(&good).is_ok());
         for cut in 1..good.len() {
             // A cut on a packet's border leaves a shorter compound packet.
-            let borders = [32, good.len() - 8];
+            let borders = [32, 68];
             assert_eq!(read(&good[..cut]).is_ok(), borders.contains(&cut), "cut at {cut}");
         }
         assert_eq!(read(&good[32..]), Err(RtcpError::NotCompound));

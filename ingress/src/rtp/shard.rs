@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Clock};
 
-use bytes::BytesMut;
 use engine_core::call::{CallPlan, Input};
 use engine_core::event::MessageState;
 use engine_core::id::{CallId, RecordingId};
@@ -20,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
 use super::counters::{add, set};
-use super::line::{Line, Stage, Talk, World};
+use super::line::{Line, Stage, Talk, Wake, World};
 use super::ports::Ports;
 use super::receive::{Datagram, Receive};
 use super::seats::Ticket;
@@ -261,7 +260,11 @@ impl<R: Receive> Shard<R> {
     fn hang_up(&mut self, now: Instant, call: CallId) {
         let Some(&slot) = self.slots.get(&call) else { return };
         match &self.lines[slot] {
-            Some(Line { stage: Stage::Up(_), .. }) => self.tell(now, call, Input::HungUp),
+            Some(Line { stage: Stage::Up(_), .. }) => {
+                // What came before the BYE is part of the message.
+                self.receive(now);
+                self.tell(now, call, Input::HungUp);
+            }
             _ => self.over.push(slot),
         }
         self.close_over(now);
@@ -276,10 +279,8 @@ impl<R: Receive> Shard<R> {
 
     fn tell_slot(&mut self, now: Instant, slot: usize, input: Input) {
         let Some(Line { stage: Stage::Up(talk), rtp, .. }) = &mut self.lines[slot] else { return };
-        match talk.handle(now, input, rtp, &mut self.world) {
-            Some(until) => self.wakes[slot] = until,
-            None => self.over.push(slot),
-        }
+        let until = talk.handle(now, input, rtp, &mut self.world);
+        note_wake(&mut self.wakes, &mut self.over, slot, until);
     }
 
     fn tell_all(&mut self, now: Instant, input: &Input) {
@@ -304,8 +305,7 @@ impl<R: Receive> Shard<R> {
             if datagram.token % 2 == 1 {
                 take_report(now, line, &datagram, world);
             } else if let Some(until) = take_packet(now, line, datagram, world) {
-                wakes[slot] = until.unwrap_or(NEVER);
-                over.extend(until.is_none().then_some(slot));
+                note_wake(wakes, over, slot, until);
             }
         });
     }
@@ -397,6 +397,16 @@ impl<R: Receive> Shard<R> {
     }
 }
 
+fn note_wake(wakes: &mut [Instant], over: &mut Vec<usize>, slot: usize, wake: Wake) {
+    match wake {
+        Wake::At(until) => wakes[slot] = until,
+        Wake::Over => {
+            wakes[slot] = NEVER;
+            over.push(slot);
+        }
+    }
+}
+
 fn take_report(now: Instant, line: &mut Line, datagram: &Datagram, world: &World) {
     let counters = &world.counters;
     match &mut line.stage {
@@ -408,26 +418,21 @@ fn take_report(now: Instant, line: &mut Line, datagram: &Datagram, world: &World
     }
 }
 
-/// Takes a datagram of the RTP port. Returns when to wake the call, if the call heard of it.
+/// Takes a datagram of the RTP port. `Some` if the call heard of it: when to wake it now.
 fn take_packet(
     now: Instant,
     line: &mut Line,
     datagram: Datagram,
     world: &mut World,
-) -> Option<Option<Instant>> {
+) -> Option<Wake> {
     add(&world.counters.packets, 1);
     add(&world.counters.bytes, datagram.bytes.len() as u64);
     let Stage::Up(talk) = &mut line.stage else {
         add(&world.counters.refused, 1);
         return None;
     };
-    let Some(packet) = parsed(datagram.bytes, world) else { return None };
-    let input = Input::Packet { source: datagram.source, packet };
-    Some(talk.handle(now, input, &line.rtp, world))
-}
-
-fn parsed(bytes: BytesMut, world: &World) -> Option<engine_core::packet::Packet> {
-    let packet = wire::parse(bytes);
+    let packet = wire::parse(datagram.bytes);
     add(&world.counters.malformed, u64::from(packet.is_err()));
-    packet.ok()
+    let input = Input::Packet { source: datagram.source, packet: packet.ok()? };
+    Some(talk.handle(now, input, &line.rtp, world))
 }

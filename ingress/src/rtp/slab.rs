@@ -66,20 +66,24 @@ impl Slabs {
         self.retired.push_back(full);
     }
 
-    /// The oldest retired slab, if all its views are gone.
+    /// A retired slab whose views are all gone. Slow views must not hold up the slabs behind
+    /// them, so a few are tried, each time beginning behind those that failed.
     fn reclaimed(&mut self) -> Option<BytesMut> {
-        let slab = self.retired.front_mut()?;
-        slab.clear();
-        if !slab.try_reclaim(SLAB_BYTES) {
-            // One slow view must not hold up all slabs behind it.
-            self.retired.rotate_left(1);
-            return None;
+        for _ in 0..RECLAIM_TRIES.min(self.retired.len()) {
+            let mut slab = self.retired.pop_front()?;
+            slab.clear();
+            if slab.try_reclaim(SLAB_BYTES) {
+                slab.resize(SLAB_BYTES, 0);
+                return Some(slab);
+            }
+            self.retired.push_back(slab);
         }
-        let mut slab = self.retired.pop_front()?;
-        slab.resize(SLAB_BYTES, 0);
-        Some(slab)
+        None
     }
 }
+
+/// Slabs that are looked at before a new one is made.
+const RECLAIM_TRIES: usize = 16;
 
 #[cfg(test)]
 mod tests {
