@@ -4,5 +4,6 @@
 //! writes what arrives and recovers it after a crash. `media` is what `sip` and `rtp` know of
 //! each other. Decisions about a call live in `engine_core`; this crate only acts.
 
+pub mod caller;
 pub mod media;
 pub mod sip;
