@@ -6,6 +6,7 @@
 
 pub mod journal;
 pub mod limits;
+pub mod caller;
 pub mod media;
 pub mod rtp;
 pub mod sip;

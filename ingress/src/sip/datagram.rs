@@ -180,8 +180,8 @@ mod tests {
             assert_eq!(completed(message, 100), message);
         }
         let tight = "INVITE x SIP/2.0\r\n\r\nv=0";
-        assert_eq!(completed(tight, tight.len() + 19), tight, "no room, nothing done");
-        assert_ne!(completed(tight, tight.len() + 21), tight);
+        assert_eq!(completed(tight, tight.len() + 18), tight, "no room, nothing done");
+        assert_ne!(completed(tight, tight.len() + 19), tight);
     }
 
     #[test]
