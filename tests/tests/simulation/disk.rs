@@ -169,6 +169,12 @@ impl Disk {
         })
     }
 
+    /// Whether a segment that was meant to hold the chunk has been removed.
+    pub(crate) fn removed(&self, chunk: &Bytes) -> bool {
+        let places = self.places.get(&name(chunk)).map_or(&[][..], Vec::as_slice);
+        places.iter().any(|place| !self.segments.contains_key(&place.segment))
+    }
+
     fn segment(&mut self, segment: u64) -> &mut Segment {
         self.segments.get_mut(&segment).expect("nobody removes a segment that is in use")
     }

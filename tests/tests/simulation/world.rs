@@ -437,6 +437,12 @@ impl World {
         let line = &self.lines[n];
         let safe = line.chunks.iter().take_while(|chunk| self.disk.holds(chunk)).count();
         assert_eq!(recovered, safe > 0 && line.answered || recovered && line.delivered);
+        for chunk in line.chunks.iter().filter(|_| !line.acknowledged) {
+            assert!(
+                !self.disk.removed(chunk) || self.disk.holds(chunk),
+                "a segment stays until all in it is safe elsewhere"
+            );
+        }
         let limit = self.now.saturating_sub(COMMIT_INTERVAL_MAX.as_nanos() as u64);
         if !self.healthy || !line.answered || line.start > limit || line.acknowledged {
             return;
