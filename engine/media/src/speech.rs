@@ -15,6 +15,8 @@ const STEP_SAMPLES: usize = 256;
 /// Score from which on a step counts as speech, and below which it no longer does.
 const SCORE_ON: f32 = 0.5;
 const SCORE_OFF: f32 = 0.3;
+/// A step so much quieter than the loudest of late (35 dB) is no speech, whatever its score.
+const SPEECH_POWER_PART_MIN: f32 = 3e-4;
 /// Steps of speech in a row that begin an utterance: 64 ms, shorter is a click.
 const ONSET_STEPS: u64 = 4;
 /// Quiet kept before and behind speech.
@@ -26,7 +28,10 @@ const LONG_PAUSE_STEPS: u64 = 50;
 /// Speech that a window must hold: 128 ms.
 const SPEECH_STEPS_MIN: u32 = 8;
 /// A window with a greater part of tones is no speech.
-const TONE_PART_MAX: f32 = 0.7;
+const TONE_PART_MAX: f32 = 0.65;
+/// Loud and quiet steps of a window differ at least by this factor of power (5 dB); in steady
+/// noise they do not.
+const LIVELINESS_MIN: f32 = 3.0;
 
 /// How long windows are to be, in samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +148,11 @@ impl SpeechDetector {
         for sample in &mut self.step {
             *sample = (*sample * gain).clamp(-1.0, 1.0);
         }
-        let score = self.vad.predict_f32(&self.step);
+        let mut score = self.vad.predict_f32(&self.step);
+        if power < self.level.peak * SPEECH_POWER_PART_MIN {
+            // The detector hears speech on into the gaps of keyed tones.
+            score = 0.0;
+        }
         let now = self.steps;
         self.steps += 1;
         match &mut self.window {
@@ -209,7 +218,8 @@ impl SpeechDetector {
     fn close(&mut self, open: &Open, end: u64, windows: &mut Vec<Range<u64>>) {
         self.last_end = end;
         let tone_part = open.tone_steps as f32 / open.speech_steps.max(1) as f32;
-        if open.speech_steps >= SPEECH_STEPS_MIN && tone_part <= TONE_PART_MAX && end > open.start {
+        let voice = tone_part <= TONE_PART_MAX && open.liveliness() >= LIVELINESS_MIN;
+        if open.speech_steps >= SPEECH_STEPS_MIN && voice && end > open.start {
             windows.push(open.start..end);
         }
     }
@@ -233,6 +243,17 @@ impl Open {
             .min_by(|a, b| smooth(*a).total_cmp(&smooth(*b)))
             .unwrap_or(from);
         self.first_step + at as u64
+    }
+
+    /// How much louder the loudest tenth of its steps is than the quietest tenth.
+    fn liveliness(&self) -> f32 {
+        let mut powers: Vec<f32> = self.powers.iter().copied().collect();
+        powers.sort_by(f32::total_cmp);
+        let tenth = powers.len() / 10;
+        match (powers.get(tenth), powers.get(powers.len() - 1 - tenth)) {
+            (Some(quiet), Some(loud)) => loud / quiet.max(1e-12),
+            _ => 0.0,
+        }
     }
 
     /// The window was cut before step `cut`: what is behind belongs to the next.

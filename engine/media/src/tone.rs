@@ -16,7 +16,7 @@ const SPILL_BINS: usize = 2;
 /// Part of the power that two tones must hold.
 const TONE_PART_MIN: f32 = 0.92;
 /// Bins that the strongest tone may move between two steps.
-const DRIFT_BINS_MAX: usize = 0;
+const DRIFT_BINS_MAX: usize = 1;
 
 /// Looks at steps in a row.
 pub(crate) struct ToneMeter {

@@ -147,7 +147,7 @@ impl Kind {
             }
             Self::Opus { decoder, pcm } => {
                 let Ok(count) = decoder.decode_float(payload, pcm, false) else { return false };
-                out.extend(pcm[..count].iter().map(|s| s.clamp(-1.0, 1.0)));
+                extend_clipped(out, &pcm[..count]);
                 true
             }
         }
@@ -170,13 +170,10 @@ impl Kind {
             return self.conceal(hole, out);
         }
         let until = out.len() + hole - again;
-        let redundant = |decoder: &mut opus::Decoder, pcm: &mut [f32]| {
-            decoder.decode_float(&next.payload, &mut pcm[..again], true).unwrap_or(0)
-        };
         conceal_opus(decoder, pcm, hole - again, out);
-        debug_assert_eq!(out.len(), until, "concealment is as long as the hole");
-        let count = redundant(decoder, pcm).min(again);
-        out.extend_from_slice(&pcm[..count]);
+        let repaired = decoder.decode_float(&next.payload, &mut pcm[..again], true);
+        let count = repaired.unwrap_or(0).min(again);
+        extend_clipped(out, &pcm[..count]);
         out.resize(until + again, 0.0);
     }
 
@@ -196,9 +193,14 @@ fn conceal_opus(decoder: &mut opus::Decoder, pcm: &mut [f32], count: usize, out:
     for step in [PACKET_SAMPLES, SAMPLES_PER_MS * 5 / 2] {
         while left >= step {
             let Ok(made) = decoder.decode_float(&[], &mut pcm[..step], false) else { break };
-            out.extend_from_slice(&pcm[..made.min(step)]);
+            extend_clipped(out, &pcm[..made.min(step)]);
             left -= step;
         }
     }
     out.resize(until, 0.0);
+}
+
+/// Opus may overshoot; samples stay within ±1.
+fn extend_clipped(out: &mut Vec<f32>, pcm: &[f32]) {
+    out.extend(pcm.iter().map(|sample| sample.clamp(-1.0, 1.0)));
 }
