@@ -1,5 +1,6 @@
 //! A test bed: real shards on loopback, real files, and a caller with real sockets.
 #![allow(dead_code, reason = "each test binary uses its own part of the bed")]
+#![allow(unreachable_pub, reason = "a module of a test binary")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made fails its test")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
