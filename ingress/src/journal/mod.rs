@@ -37,14 +37,14 @@ use crate::rtp::counters::{Counters, add, set};
 
 /// What a finished disk task reports.
 enum Done {
-    Input(Input, u64),
+    Input(Input),
     ReadBack(RecordingId, Vec<Extent>, io::Result<Bytes>),
     Removed(u64, io::Result<()>),
 }
 
 /// Work for the one task that writes; in order, so that a sync covers the writes before it.
 enum Job {
-    Write { ticket: u64, segment: u64, offset: u64, chunks: Vec<Bytes>, bytes: u64 },
+    Write { ticket: u64, segment: u64, offset: u64, chunks: Vec<Bytes> },
     Sync { ticket: u64, segment: u64 },
 }
 
@@ -87,7 +87,6 @@ pub(crate) struct Keeper {
     durable: Vec<Arrival>,
     counters: Arc<Counters>,
     until: Option<Instant>,
-    backlog_bytes: u64,
 }
 
 impl Keeper {
@@ -128,7 +127,6 @@ impl Keeper {
             durable: Vec::new(),
             counters,
             until: Some(Instant::default()),
-            backlog_bytes: 0,
         }
     }
 
@@ -141,7 +139,6 @@ impl Keeper {
         last: bool,
     ) {
         self.under_way.insert(recording);
-        self.backlog_bytes += chunk.len() as u64;
         self.core.handle(now, Input::Append { recording, chunk, last });
         self.until = Some(now);
     }
@@ -180,7 +177,7 @@ impl Keeper {
             }
         };
         self.counters.congested.store(self.core.is_congested(), Ordering::Relaxed);
-        set(&self.counters.backlog_bytes, self.backlog_bytes);
+        set(&self.counters.backlog_bytes, self.core.backlog_bytes());
         self.offer();
         self.read_back(now);
         self.remove(now);
@@ -203,9 +200,7 @@ impl Keeper {
 
     fn take(&mut self, now: Instant, done: Done) {
         match done {
-            Done::Input(input, bytes) => {
-                // What a failed sync makes the core write again is counted off twice.
-                self.backlog_bytes = self.backlog_bytes.saturating_sub(bytes);
+            Done::Input(input) => {
                 self.core.handle(now, input);
             }
             Done::ReadBack(recording, extents, result) => {
@@ -237,8 +232,7 @@ impl Keeper {
     fn act(&mut self, now: Instant, output: Output) {
         match output {
             Output::Write { ticket, segment, offset, chunks } => {
-                let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-                self.job(Job::Write { ticket, segment, offset, chunks, bytes });
+                self.job(Job::Write { ticket, segment, offset, chunks });
             }
             Output::Sync { ticket, segment } => self.job(Job::Sync { ticket, segment }),
             Output::Durable { recording, extents } => {
@@ -246,7 +240,7 @@ impl Keeper {
                 self.readbacks.push_back(ReadBack { recording, extents, not_before: now });
             }
             Output::Refused(recording) => {
-                self.under_way.remove(&recording);
+                // Its seal is still to come and to become durable.
                 add(&self.counters.disk_refusals, 1);
                 self.refused.push(recording);
             }
@@ -316,15 +310,14 @@ async fn write_in_order(
     counters: Arc<Counters>,
 ) {
     while let Some(job) = jobs.recv().await {
-        let (input, bytes) = match job {
-            Job::Write { ticket, segment, offset, chunks, bytes } => {
+        let input = match job {
+            Job::Write { ticket, segment, offset, chunks } => {
                 match disk.write(segment, offset, chunks).await {
-                    Ok(()) => (Input::Written(ticket), bytes),
+                    Ok(()) => Input::Written(ticket),
                     Err(error) => {
                         add(&counters.disk_errors, 1);
                         warn!(segment, %error, "A journal write failed; it is tried elsewhere.");
-                        // The core writes the same bytes again: they stay in the backlog.
-                        (Input::WriteFailed(ticket), 0)
+                        Input::WriteFailed(ticket)
                     }
                 }
             }
@@ -338,17 +331,17 @@ async fn write_in_order(
                 match result {
                     Ok(()) => {
                         add(&counters.commits, 1);
-                        (Input::Synced(ticket), 0)
+                        Input::Synced(ticket)
                     }
                     Err(error) => {
                         add(&counters.disk_errors, 1);
                         warn!(segment, %error, "A journal sync failed; what it held is rewritten.");
-                        (Input::SyncFailed(ticket), 0)
+                        Input::SyncFailed(ticket)
                     }
                 }
             }
         };
-        completions.push(Done::Input(input, bytes));
+        completions.push(Done::Input(input));
     }
 }
 

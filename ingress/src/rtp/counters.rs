@@ -68,7 +68,7 @@ counters! {
     malformed,
     /// Packets for a port pair whose call is not answered yet.
     refused,
-    /// RTCP packets received and understood.
+    /// RTCP datagrams received, taken or not.
     rtcp,
     /// Packets that could not be sent.
     unsent,

@@ -409,10 +409,11 @@ fn note_wake(wakes: &mut [Instant], over: &mut Vec<usize>, slot: usize, wake: Wa
 
 fn take_report(now: Instant, line: &mut Line, datagram: &Datagram, world: &World) {
     let counters = &world.counters;
+    add(&counters.rtcp, 1);
     match &mut line.stage {
         Stage::Up(talk) => {
             let known = talk.reported(now, datagram.source, &datagram.bytes);
-            add(if known { &counters.rtcp } else { &counters.malformed }, 1);
+            add(&counters.malformed, u64::from(!known));
         }
         Stage::Reserved { .. } => add(&counters.refused, 1),
     }
