@@ -49,6 +49,8 @@ pub(crate) struct Records {
     log: watch::Sender<Vec<Did>>,
     next: AtomicU64,
     pub(crate) refuse: Mutex<Option<AdmissionError>>,
+    /// Where the next calls receive RTP, instead of a port that nobody listens on.
+    pub(crate) rtp: Mutex<Option<SocketAddr>>,
 }
 
 impl Records {
@@ -99,7 +101,9 @@ impl MediaPlane for Records {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let port = 40_000 + 2 * (number % 10_000) as u16;
             let call = CallId { shard: 0, number };
-            Ok(Reservation { call, local_rtp: SocketAddr::new(local, port) })
+            let local_rtp = *self.rtp.lock().unwrap();
+            let local_rtp = local_rtp.unwrap_or_else(|| SocketAddr::new(local, port));
+            Ok(Reservation { call, local_rtp })
         })
     }
 
@@ -205,6 +209,7 @@ impl House {
             log: watch::Sender::new(Vec::new()),
             next: AtomicU64::new(1),
             refuse: Mutex::new(None),
+            rtp: Mutex::new(None),
         });
         let events = Arc::new(Events::default());
         let (notices, receiver) = mpsc::channel(64);
