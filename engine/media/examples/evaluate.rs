@@ -64,7 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         errors += distance;
         length += reference.r#ref.chars().count();
         exact += usize::from(distance == 0);
-        println!("{distance:3}  {}\n     {text}  ({:.2})", reference.r#ref, transcript.confidence());
+        println!(
+            "{distance:3}  {}\n     {text}  ({:.2})",
+            reference.r#ref,
+            transcript.confidence()
+        );
     }
     waits.sort();
     println!(

@@ -144,7 +144,8 @@ fn decode(format: &mut dyn FormatReader, track: &Track, sink: &mut Sink) -> Resu
         };
         let spec = *decoded.spec();
         let room = decoded.capacity();
-        let fits = buffer.as_ref().is_some_and(|old| old.capacity() >= room * spec.channels.count());
+        let fits =
+            buffer.as_ref().is_some_and(|old| old.capacity() >= room * spec.channels.count());
         if !fits {
             buffer = Some(SampleBuffer::new(room as u64, spec));
         }

@@ -66,9 +66,7 @@ impl Concealer {
             }
             product / energy.sqrt()
         };
-        (shortest..=longest)
-            .max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)))
-            .unwrap_or(longest)
+        (shortest..=longest).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b))).unwrap_or(longest)
     }
 }
 

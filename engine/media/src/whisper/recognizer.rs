@@ -181,8 +181,8 @@ impl Recognizer {
     /// unlikely, and it is not simply silence (as OpenAI's decoder decides it).
     fn failed(&self, reading: &Reading) -> bool {
         let card = &self.folder.card;
-        let silence = reading.no_speech_prob > card.no_speech_max
-            && reading.avg_logprob < card.logprob_min;
+        let silence =
+            reading.no_speech_prob > card.no_speech_max && reading.avg_logprob < card.logprob_min;
         let poor = reading.compression_ratio > card.compression_ratio_max
             || reading.avg_logprob < card.logprob_min;
         poor && !silence
@@ -203,10 +203,7 @@ impl Recognizer {
         }
         self.fill(windows, &open, frames);
         let view = view(&mut self.features, open.len(), self.mel.mels(), frames)?;
-        let found = self
-            .whisper
-            .detect_language(&view)
-            .map_err(failed("detect the language"))?;
+        let found = self.whisper.detect_language(&view).map_err(failed("detect the language"))?;
         for (row, likely) in open.into_iter().zip(found) {
             if let Some(best) = likely.first() {
                 best.language.trim_matches(['<', '|', '>']).clone_into(&mut languages[row]);
