@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn ticks_become_time_exactly() {
-        assert_eq!(RtpTicks(480_000).to_duration(8_000), Duration::from_secs(60));
+        assert_eq!(RtpTicks(480_000).to_duration(8_000), Duration::from_mins(1));
         assert_eq!(RtpTicks(1).to_duration(8_000), Duration::from_micros(125));
         assert_eq!(RtpTicks(2_880_000).to_millis(48_000), 60_000);
     }
