@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut waits = Vec::new();
     for (number, reference) in references.iter().enumerate() {
         let file = Bytes::from(fs::read(folder.join(format!("{number:02}.wav")))?);
-        let pcm = read_sound(file, Duration::from_secs(60))?;
+        let pcm = read_sound(file, Duration::from_mins(1))?;
         let sound = recording(number as u128, &pcm, codec)?;
         let (done, result) = channel::bounded(1);
         let begin = Instant::now();

@@ -1,4 +1,5 @@
 //! Sound files of every kind that people send.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod signals;
 
@@ -10,7 +11,7 @@ use engine_media::mp3::Mp3Encoder;
 use engine_media::sounds::wav;
 use signals::{message, sorry, tone};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn likeness(a: &[f32], b: &[f32]) -> f32 {
     let (mut product, mut x, mut y) = (0.0, 0.0, 0.0);

@@ -86,7 +86,7 @@ pub struct ModelFolder {
     pub card: Card,
     pub(super) tokenizer: Tokenizer,
     pub(super) tokens: Tokens,
-    /// Mel rows that preprocessor_config.json names.
+    /// Mel rows that `preprocessor_config.json` names.
     pub(super) mels: Option<usize>,
 }
 
