@@ -1,6 +1,6 @@
 //! Finds CTranslate2's library and lays it beside the binaries.
 //!
-//! With the feature `wheel` the library is the one of CTranslate2's PyPI wheel. It is linked from
+//! With the feature `wheel` the library is the one of CTranslate2's Python wheel, linked from
 //! `third-party/ct2/lib` of the workspace (or `RUSUDEN_CT2_LIB`) and its two shared objects are
 //! put into `target/<profile>/`, where binaries, tests, benches and examples find them through
 //! their run path `$ORIGIN` and `$ORIGIN/..` (`.cargo/config.toml`). Nothing needs

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut waits = Vec::new();
     for (number, reference) in references.iter().enumerate() {
         let file = Bytes::from(fs::read(folder.join(format!("{number:02}.wav")))?);
-        let pcm = read_sound(file, Duration::from_secs(60))?;
+        let pcm = read_sound(file, Duration::from_mins(1))?;
         let sound = recording(number as u128, &pcm, codec)?;
         let (done, result) = channel::bounded(1);
         let begin = Instant::now();
@@ -64,7 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         errors += distance;
         length += reference.r#ref.chars().count();
         exact += usize::from(distance == 0);
-        println!("{distance:3}  {}\n     {text}  ({:.2})", reference.r#ref, transcript.confidence());
+        println!(
+            "{distance:3}  {}\n     {text}  ({:.2})",
+            reference.r#ref,
+            transcript.confidence()
+        );
     }
     waits.sort();
     println!(

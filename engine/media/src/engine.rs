@@ -99,10 +99,13 @@ impl Engine {
         work: WorkOut,
     ) -> Result<Self, EngineError> {
         config.check()?;
-        let folder = Arc::new(ModelFolder::open(&config.model_dir)?);
+        let EngineConfig { model_dir, readers, threads, listeners, batch_max, compute, live: on } =
+            config;
+        let folder = Arc::new(ModelFolder::open(&model_dir)?);
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let readers = if config.readers == 0 { cores } else { config.readers };
-        let options = RecognizerOptions { threads: config.threads, compute: config.compute };
+        let or_cores = |count| if count == 0 { cores } else { count };
+        let readers = or_cores(readers);
+        let options = RecognizerOptions { threads, compute };
         let models = (0..readers)
             .map(|_| Recognizer::load(Arc::clone(&folder), options))
             .collect::<Result<Vec<_>, _>>()?;
@@ -112,15 +115,14 @@ impl Engine {
             Arc::clone(&desk),
             Arc::clone(&folder),
             Arc::clone(&stopping),
-            if config.listeners == 0 { cores } else { config.listeners },
-            config.live,
+            or_cores(listeners),
+            on,
         )
         .map_err(|why| EngineError::Thread(why.to_string()))?;
         let mut engine = Self { desk, folder, stopping, threads: Vec::new() };
         engine.spawn("listen".to_owned(), move || listener.run(&live, &work))?;
         for (number, model) in models.into_iter().enumerate() {
             let desk = Arc::clone(&engine.desk);
-            let batch_max = config.batch_max;
             engine.spawn(format!("read-{number}"), move || read(&desk, model, batch_max))?;
         }
         tracing::info!(model = %engine.folder.card.name, readers, "The engine is running.");

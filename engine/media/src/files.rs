@@ -11,7 +11,7 @@ use symphonia::core::audio::SampleBuffer;
 use symphonia::core::codecs::{CODEC_TYPE_NULL, CODEC_TYPE_OPUS, CodecParameters, DecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatOptions, FormatReader, Packet, Track};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::probe::Hint;
 
@@ -47,7 +47,8 @@ impl FileError {
 
 /// Reads a sound file of at most `max` length to mono samples at 16 kHz.
 pub fn read_sound(file: Bytes, max: Duration) -> Result<Vec<f32>, FileError> {
-    let stream = MediaSourceStream::new(Box::new(Cursor::new(file)), Default::default());
+    let stream =
+        MediaSourceStream::new(Box::new(Cursor::new(file)), MediaSourceStreamOptions::default());
     let options = FormatOptions { enable_gapless: true, ..FormatOptions::default() };
     let probed = symphonia::default::get_probe()
         .format(&Hint::new(), stream, &options, &MetadataOptions::default())
@@ -144,7 +145,8 @@ fn decode(format: &mut dyn FormatReader, track: &Track, sink: &mut Sink) -> Resu
         };
         let spec = *decoded.spec();
         let room = decoded.capacity();
-        let fits = buffer.as_ref().is_some_and(|old| old.capacity() >= room * spec.channels.count());
+        let fits =
+            buffer.as_ref().is_some_and(|old| old.capacity() >= room * spec.channels.count());
         if !fits {
             buffer = Some(SampleBuffer::new(room as u64, spec));
         }

@@ -123,9 +123,9 @@ impl Listener {
         }
         let turns: Vec<Turn> = turns.into_values().collect();
         let ears = &self.ears;
-        let left: Vec<(RecordingId, Hearing)> = self.pool.install(|| {
-            turns.into_par_iter().filter_map(|turn| ears.hear(turn)).collect()
-        });
+        let left: Vec<(RecordingId, Hearing)> = self
+            .pool
+            .install(|| turns.into_par_iter().filter_map(|turn| ears.hear(turn)).collect());
         self.hearing.extend(left);
         while self.hearing.len() > LIVE_RECORDINGS_MAX {
             self.drop_oldest();

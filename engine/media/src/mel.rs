@@ -1,7 +1,7 @@
 //! Sound to the log-mel picture that Whisper reads.
 //!
 //! In: mono samples at 16 kHz. Out: `mels × frames` values, row by row, 100 frames a second, as
-//! OpenAI's reference computes them for sound followed by silence: Hann window of 400, hop 160,
+//! Whisper's reference computes them for sound followed by silence: Hann window of 400, hop 160,
 //! Slaney's mel filters, log10 clamped to 8 below the loudest value, then `(x + 4) / 4`.
 //! Buffers are made once; a frame allocates nothing.
 

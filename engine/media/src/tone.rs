@@ -75,9 +75,8 @@ impl ToneMeter {
 
     /// Finds the strongest bin and takes it out with its neighbours; its place and their power.
     fn take_peak(&mut self) -> (usize, f32) {
-        let peak = (0..BINS)
-            .max_by(|a, b| self.power[*a].total_cmp(&self.power[*b]))
-            .unwrap_or_default();
+        let peak =
+            (0..BINS).max_by(|a, b| self.power[*a].total_cmp(&self.power[*b])).unwrap_or_default();
         let near = peak.saturating_sub(SPILL_BINS)..(peak + SPILL_BINS + 1).min(BINS);
         let sum = self.power[near.clone()].iter().sum();
         self.power[near].fill(0.0);

@@ -13,11 +13,8 @@ use crate::whisper::{Card, Reading};
 
 /// Puts a recording's transcript together. `samples` is the recording's length.
 pub(crate) fn assemble(reads: &[Read], card: &Card, samples: u64) -> Transcript {
-    let segments: Vec<Segment> = reads
-        .iter()
-        .filter(|read| is_believable(&read.reading, card))
-        .flat_map(segments)
-        .collect();
+    let segments: Vec<Segment> =
+        reads.iter().filter(|read| is_believable(&read.reading, card)).flat_map(segments).collect();
     let verdict = if !segments.is_empty() {
         Verdict::Speech
     } else if samples == 0 {

@@ -166,7 +166,7 @@ impl Kind {
         let Self::Opus { decoder, pcm } = self else { return self.conceal(hole, out) };
         // RFC 6716 §2.1.7: the packet behind the hole may carry its last frame again.
         let again = frame_samples.min(PACKET_SAMPLES * 3);
-        if hole < again || again == 0 || again % (SAMPLES_PER_MS * 5 / 2) != 0 {
+        if hole < again || again == 0 || !again.is_multiple_of(SAMPLES_PER_MS * 5 / 2) {
             return self.conceal(hole, out);
         }
         let until = out.len() + hole - again;

@@ -1,7 +1,7 @@
 //! A model's card for Rusuden: `rusuden.json` in its folder, optional.
 //!
 //! In: the file. Out: how short a context the model takes, where windows are to be cut, what it
-//! may be asked for. Weights without a card are treated as OpenAI trained them: always 30 s.
+//! may be asked for. Weights without a card are treated as Whisper was trained: always 30 s.
 
 use std::path::Path;
 

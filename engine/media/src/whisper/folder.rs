@@ -86,7 +86,7 @@ pub struct ModelFolder {
     pub card: Card,
     pub(super) tokenizer: Tokenizer,
     pub(super) tokens: Tokens,
-    /// Mel rows that preprocessor_config.json names.
+    /// Mel rows that `preprocessor_config.json` names.
     pub(super) mels: Option<usize>,
 }
 
@@ -110,7 +110,8 @@ impl ModelFolder {
         if !path.is_dir() {
             return Err(ModelError::NoFolder { path: path.to_owned() });
         }
-        let missing: Vec<_> = NEEDED.into_iter().filter(|name| !path.join(name).is_file()).collect();
+        let missing: Vec<_> =
+            NEEDED.into_iter().filter(|name| !path.join(name).is_file()).collect();
         if !missing.is_empty() {
             return Err(ModelError::Incomplete { path: path.to_owned(), missing });
         }
@@ -121,11 +122,8 @@ impl ModelFolder {
         let vocabulary: Vec<String> = read_json(&path.join("vocabulary.json"))?;
         let tokens = Tokens::find(path, &tokenizer, &vocabulary)?;
         let file = path.join("preprocessor_config.json");
-        let mels = if file.is_file() {
-            read_json::<Preprocessor>(&file)?.feature_size
-        } else {
-            None
-        };
+        let mels =
+            if file.is_file() { read_json::<Preprocessor>(&file)?.feature_size } else { None };
         Ok(Self { path: path.to_owned(), card, tokenizer, tokens, mels })
     }
 

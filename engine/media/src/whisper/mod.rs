@@ -12,4 +12,6 @@ mod recognizer;
 pub use card::{CARD_FILE, Card};
 pub use folder::{ModelError, ModelFolder};
 #[cfg(feature = "whisper")]
-pub use recognizer::{Compute, Heard, Part, Reading, Recognizer, RecognizerError, RecognizerOptions};
+pub use recognizer::{
+    Compute, Heard, Part, Reading, Recognizer, RecognizerError, RecognizerOptions,
+};

@@ -178,11 +178,11 @@ impl Recognizer {
     }
 
     /// Whether a reading is to be tried again at a higher temperature: it repeats itself or is
-    /// unlikely, and it is not simply silence (as OpenAI's decoder decides it).
+    /// unlikely, and it is not simply silence (as the reference decides it).
     fn failed(&self, reading: &Reading) -> bool {
         let card = &self.folder.card;
-        let silence = reading.no_speech_prob > card.no_speech_max
-            && reading.avg_logprob < card.logprob_min;
+        let silence =
+            reading.no_speech_prob > card.no_speech_max && reading.avg_logprob < card.logprob_min;
         let poor = reading.compression_ratio > card.compression_ratio_max
             || reading.avg_logprob < card.logprob_min;
         poor && !silence
@@ -203,10 +203,7 @@ impl Recognizer {
         }
         self.fill(windows, &open, frames);
         let view = view(&mut self.features, open.len(), self.mel.mels(), frames)?;
-        let found = self
-            .whisper
-            .detect_language(&view)
-            .map_err(failed("detect the language"))?;
+        let found = self.whisper.detect_language(&view).map_err(failed("detect the language"))?;
         for (row, likely) in open.into_iter().zip(found) {
             if let Some(best) = likely.first() {
                 best.language.trim_matches(['<', '|', '>']).clone_into(&mut languages[row]);
@@ -227,7 +224,7 @@ impl Recognizer {
         self.fill(windows, rows, frames);
         let prompts: Vec<Vec<String>> =
             rows.iter().map(|row| self.prompt(&languages[*row])).collect();
-        let options = self.options(frames, temperature);
+        let options = options(frames, temperature);
         let view = view(&mut self.features, rows.len(), self.mel.mels(), frames)?;
         let results =
             self.whisper.generate(&view, &prompts, &options).map_err(failed("read a batch"))?;
@@ -238,7 +235,7 @@ impl Recognizer {
             let text: String = parts.iter().map(|part| part.text.as_str()).collect();
             Reading {
                 language: languages[*row].clone(),
-                // CTranslate2 divides by the tokens without the end, OpenAI's figure counts it.
+                // CTranslate2 divides by the tokens without the end, the reference counts it.
                 avg_logprob: score * ids.len() as f32 / (ids.len() + 1) as f32,
                 no_speech_prob: result.no_speech_prob,
                 compression_ratio: compression_ratio(&text),
@@ -270,21 +267,6 @@ impl Recognizer {
         prompt
     }
 
-    fn options(&self, frames: usize, temperature: f32) -> WhisperOptions {
-        // Nobody says more than 14 tokens a second; a loop must not run to the model's end.
-        let tokens = (32 + frames * 14 / 100).min(WINDOW_TOKENS_MAX);
-        WhisperOptions {
-            beam_size: 1,
-            // CTranslate2 halves it.
-            max_length: 2 * tokens,
-            sampling_topk: usize::from(temperature == 0.0),
-            sampling_temperature: if temperature == 0.0 { 1.0 } else { temperature },
-            return_scores: true,
-            return_no_speech_prob: true,
-            ..WhisperOptions::default()
-        }
-    }
-
     /// Splits tokens at timestamps; one part without times when there are none.
     fn parts(&self, ids: &[usize]) -> Vec<Part> {
         let first = self.folder.tokens.first_timestamp as usize;
@@ -312,6 +294,21 @@ impl std::fmt::Debug for Recognizer {
     }
 }
 
+fn options(frames: usize, temperature: f32) -> WhisperOptions {
+    // Nobody says more than 14 tokens a second; a loop must not run to the model's end.
+    let tokens = (32 + frames * 14 / 100).min(WINDOW_TOKENS_MAX);
+    WhisperOptions {
+        beam_size: 1,
+        // CTranslate2 halves it.
+        max_length: 2 * tokens,
+        sampling_topk: usize::from(temperature == 0.0),
+        sampling_temperature: if temperature == 0.0 { 1.0 } else { temperature },
+        return_scores: true,
+        return_no_speech_prob: true,
+        ..WhisperOptions::default()
+    }
+}
+
 fn failed<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> RecognizerError {
     move |why| RecognizerError::Inference { action, why: why.to_string() }
 }
@@ -328,7 +325,7 @@ fn view(
     StorageView::new(&[rows, mels, frames], values, Device::CPU).map_err(failed("take a batch"))
 }
 
-/// OpenAI's measure of repetition.
+/// The reference's measure of repetition.
 fn compression_ratio(text: &str) -> f32 {
     if text.is_empty() {
         return 0.0;

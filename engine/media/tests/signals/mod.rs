@@ -10,7 +10,7 @@ use engine_media::files::read_sound;
 const RATE: f32 = 16_000.0;
 
 fn file(bytes: &'static [u8]) -> Vec<f32> {
-    read_sound(Bytes::from_static(bytes), Duration::from_secs(60)).unwrap()
+    read_sound(Bytes::from_static(bytes), Duration::from_mins(1)).unwrap()
 }
 
 /// Four sentences, 10.8 s.
