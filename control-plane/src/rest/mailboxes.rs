@@ -281,7 +281,11 @@ pub(crate) async fn remove(
     let shared = &plane.shared;
     if !shared.store.delete_mailbox(id, clock::now()).await? {
         // Deleting again is no error; deleting what never was is.
-        shared.store.mailbox(id).await?.ok_or_else(|| Problem::not_found("mailbox with this id"))?;
+        shared
+            .store
+            .mailbox(id)
+            .await?
+            .ok_or_else(|| Problem::not_found("mailbox with this id"))?;
         return Ok(StatusCode::NO_CONTENT);
     }
     shared.sounds.remove(SoundId::OwnGreeting(id));

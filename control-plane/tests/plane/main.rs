@@ -1,0 +1,10 @@
+//! The control plane as its neighbours meet it: real queues, a real data folder, real HTTP and
+//! SMTP. Only the engine and the sound bank stand in, since this crate must not see them.
+
+mod events;
+mod flow;
+mod mail;
+mod mailboxes;
+mod messages;
+mod refusals;
+mod support;
