@@ -16,8 +16,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
 class Handler:
-    def __init__(self, folder):
+    def __init__(self, folder, is_tls_from_start):
         self.folder = folder
+        self.is_tls_from_start = is_tls_from_start
         self.count = 0
         self.refused = set()
 
@@ -36,7 +37,7 @@ class Handler:
         self.count += 1
         file = self.folder / f"{self.count}.eml"
         file.write_bytes(envelope.content)
-        say(event="stored", file=str(file), to=envelope.rcpt_tos, tls=session.ssl is not None,
+        say(event="stored", file=str(file), to=envelope.rcpt_tos, tls=self.is_tls_from_start or session.ssl is not None,
             login=bool(session.authenticated))
         return "250 OK"
 
@@ -66,7 +67,7 @@ def login(server, session, envelope, mechanism, data):
 
 async def main():
     folder, security = pathlib.Path(sys.argv[1]), sys.argv[2]
-    handler = Handler(folder)
+    handler = Handler(folder, security == "tls")
     options, outer = {}, None
     if security != "plain":
         context = certificate(folder)

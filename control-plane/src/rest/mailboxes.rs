@@ -163,6 +163,7 @@ pub(crate) struct NewMailbox {
 /// A change of a mailbox (RFC 7396): what is left out stays.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "a merge patch has three answers: left out, null, value")]
 pub(crate) struct MailboxChange {
     /// A new language.
     language: Option<LanguageName>,

@@ -15,7 +15,7 @@ use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// Runs the suite.
 pub(crate) async fn run(store: &dyn Store) {

@@ -38,7 +38,8 @@ impl Watcher {
                     let data = serde_json::from_str(&field("data:").unwrap()).unwrap();
                     (field("id:").unwrap_or_default(), name, data)
                 });
-                self.buffer = rest.to_owned();
+                let consumed = self.buffer.len() - rest.len();
+                self.buffer.drain(..consumed);
                 if found.is_some() {
                     return found;
                 }

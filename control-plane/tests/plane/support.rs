@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Longest wait for anything: far beyond what a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Keeps sounds as they are given; a file must begin with `RIFF`.
 #[derive(Default)]
@@ -118,7 +118,7 @@ impl Centre {
 
     /// Ends serving and the workers.
     pub(crate) async fn stop(mut self) {
-        drop(self.stop.take().unwrap().send(()));
+        self.stop.take().unwrap().send(()).unwrap();
         self.serving.await.unwrap();
         assert!(self.plane.shutdown(PATIENCE).await, "it drains in time");
     }
