@@ -10,7 +10,7 @@ pub fn backoff(failed: u32, chance: u32) -> Duration {
     let doublings = failed.saturating_sub(1).min(31);
     let whole = BACKOFF_FIRST.saturating_mul(1 << doublings).min(BACKOFF_MAX);
     let less = whole / 4 * (chance % 1_024) / 1_024;
-    whole - less
+    whole.saturating_sub(less)
 }
 
 #[cfg(test)]

@@ -10,26 +10,28 @@ pub const READERS_MAX: u32 = 8;
 pub const DATABASE_BUSY_MAX: Duration = Duration::from_secs(10);
 
 /// How long a job or a delivery belongs to who leased it.
-pub const LEASE: Duration = Duration::from_secs(120);
+pub const LEASE: Duration = Duration::from_mins(2);
 /// How often a worker renews the lease of what it still works on.
 pub const LEASE_RENEWAL: Duration = Duration::from_secs(30);
 /// Longest sleep of a worker between two looks at the rows.
 pub const WORKER_SLEEP_MAX: Duration = Duration::from_secs(5);
 /// Rest of a job that found the engine's queue full.
 pub const ENGINE_FULL_REST: Duration = Duration::from_millis(200);
-/// Attempts at one recording before its message is kept without text.
-pub const TRANSCRIBE_ATTEMPTS_MAX: u32 = 8;
+/// Attempts at one recording before its message is kept without text: about two hours of an
+/// engine that fails.
+pub const TRANSCRIBE_ATTEMPTS_MAX: u32 = 14;
 
-/// Attempts at one delivery.
-pub const DELIVERY_ATTEMPTS_MAX: u32 = 40;
+/// Attempts at one delivery: more than fit into [`DELIVERY_AGE_MAX`] with the rests below, so
+/// that only a clock gone wrong meets it.
+pub const DELIVERY_ATTEMPTS_MAX: u32 = 120;
 /// Deliveries under way at once.
 pub const DELIVERIES_MAX: usize = 8;
 /// Longest age of a delivery that is still tried.
-pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(72 * 3_600);
+pub const DELIVERY_AGE_MAX: Duration = Duration::from_hours(72);
 /// First rest after a failed attempt.
-pub const BACKOFF_FIRST: Duration = Duration::from_secs(5);
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest rest between two attempts.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
+pub const BACKOFF_MAX: Duration = Duration::from_hours(1);
 /// How long a mail server may be silent.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one delivery may take in all.

@@ -8,9 +8,7 @@ use engine_core::sound::SoundId;
 use engine_core::text::{Language, LanguageChoice};
 use engine_core::time::WallTime;
 
-use crate::limits::{
-    ADDRESS_BYTES_MAX, ADDRESSES_MAX, QUIET_LIMIT_S_MIN, RECORDING_LIMIT_S_MAX,
-};
+use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, QUIET_LIMIT_S_MIN, RECORDING_LIMIT_S_MAX};
 
 /// What callers hear first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

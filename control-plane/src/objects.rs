@@ -57,11 +57,9 @@ pub struct Objects {
 impl Objects {
     /// Objects in a folder of the local disk, synced before a put returns.
     pub fn in_folder(folder: &Path) -> Result<Self, ObjectError> {
-        let refused =
-            |why: String| ObjectError::Folder { path: folder.display().to_string(), why };
+        let refused = |why: String| ObjectError::Folder { path: folder.display().to_string(), why };
         std::fs::create_dir_all(folder).map_err(|e| refused(e.to_string()))?;
-        let local =
-            LocalFileSystem::new_with_prefix(folder).map_err(|e| refused(e.to_string()))?;
+        let local = LocalFileSystem::new_with_prefix(folder).map_err(|e| refused(e.to_string()))?;
         Ok(Self { backend: Arc::new(local.with_fsync(true)) })
     }
 

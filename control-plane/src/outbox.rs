@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn three_days_are_the_end_even_with_attempts_left() {
-        let end = after(WallTime::from_unix_millis(0), DELIVERY_AGE_MAX - BACKOFF_FIRST);
+        let end =
+            after(WallTime::from_unix_millis(0), DELIVERY_AGE_MAX.saturating_sub(BACKOFF_FIRST));
         let at = |now| after_attempt(&delivery(0), transient(), now, 0);
         assert!(matches!(at(end), Next::Retry { .. }));
         let past = WallTime::from_unix_millis(end.as_unix_millis() + 1);

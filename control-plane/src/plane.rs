@@ -358,11 +358,9 @@ impl ControlPlane {
 
 /// Waits for a worker until the deadline, then ends it: its leases run out.
 async fn finish(mut worker: JoinHandle<()>, deadline: Instant) -> bool {
-    match tokio::time::timeout_at(deadline, &mut worker).await {
-        Ok(ended) => ended.is_ok(),
-        Err(_) => {
-            worker.abort();
-            false
-        }
+    if let Ok(ended) = tokio::time::timeout_at(deadline, &mut worker).await {
+        return ended.is_ok();
     }
+    worker.abort();
+    false
 }

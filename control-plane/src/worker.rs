@@ -67,10 +67,7 @@ pub(crate) async fn run<Q: Queue>(queue: Q, drain: CancellationToken) {
 }
 
 /// Starts what is due; how long to sleep afterwards.
-async fn lease<Q: Queue>(
-    queue: &Q,
-    under_way: &mut JoinSet<()>,
-) -> Result<Duration, StoreError> {
+async fn lease<Q: Queue>(queue: &Q, under_way: &mut JoinSet<()>) -> Result<Duration, StoreError> {
     while under_way.try_join_next().is_some() {}
     let room = queue.under_way_max().saturating_sub(under_way.len());
     if room == 0 {

@@ -51,10 +51,8 @@ impl Mailer {
     /// The way that the configuration names; without one, the folder.
     pub(crate) fn new(smtp: Option<&SmtpConfig>, folder: PathBuf) -> Result<Self, MailerError> {
         let Some(config) = smtp else {
-            std::fs::create_dir_all(&folder).map_err(|e| MailerError::Folder {
-                path: folder.clone(),
-                why: e.to_string(),
-            })?;
+            std::fs::create_dir_all(&folder)
+                .map_err(|e| MailerError::Folder { path: folder.clone(), why: e.to_string() })?;
             return Ok(Self::Folder(folder));
         };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)

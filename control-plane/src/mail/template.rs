@@ -129,8 +129,10 @@ impl Templates {
         data: &impl Serialize,
     ) -> Result<MailWords, TemplateError> {
         let name = full_name(name, language);
-        let refused =
-            |why: minijinja::Error| TemplateError::Fill { name: name.clone(), why: why.to_string() };
+        let refused = |why: minijinja::Error| TemplateError::Fill {
+            name: name.clone(),
+            why: why.to_string(),
+        };
         let template = self.environment.get_template(&name).map_err(refused)?;
         let text = template.render(Serde(data)).map_err(refused)?;
         split_head(&text).ok_or(TemplateError::Head { name })

@@ -42,6 +42,10 @@ impl<N: Needs> FromRequestParts<ControlPlane> for May<N> {
             return Err(Problem::no_key());
         }
         let key = plane.shared.keys.find(secret.trim()).await?.ok_or_else(Problem::wrong_key)?;
-        if key.may(N::SCOPE) { Ok(Self(PhantomData)) } else { Err(Problem::missing_scope(N::SCOPE)) }
+        if key.may(N::SCOPE) {
+            Ok(Self(PhantomData))
+        } else {
+            Err(Problem::missing_scope(N::SCOPE))
+        }
     }
 }

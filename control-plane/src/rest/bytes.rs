@@ -2,8 +2,7 @@
 //! response.
 
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE,
-    RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -59,9 +58,9 @@ fn untyped(bytes: Bytes) -> axum::body::Body {
 
 /// Weak comparison (RFC 9110 §8.8.3.2) with each tag of an If-None-Match.
 pub(crate) fn matches_any(tags: &str, tag: &str) -> bool {
-    tags.split(',').map(str::trim).any(|given| {
-        given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag
-    })
+    tags.split(',')
+        .map(str::trim)
+        .any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
 }
 
 #[derive(Debug, PartialEq, Eq)]

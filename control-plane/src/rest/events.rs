@@ -68,11 +68,10 @@ pub(crate) async fn watch(
     QueryOf(query): QueryOf<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let mailbox: Option<MailboxId> = query
-        .mailbox
-        .map(|text| text.parse())
-        .transpose()
-        .map_err(|e: engine_core::id::IdError| Problem::new(Kind::MalformedQuery, e.to_string()))?;
+    let mailbox: Option<MailboxId> =
+        query.mailbox.map(|text| text.parse()).transpose().map_err(
+            |e: engine_core::id::IdError| Problem::new(Kind::MalformedQuery, e.to_string()),
+        )?;
     let process = plane.shared.process.clone();
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let (missed, live) = plane.shared.events.watch(last.map(|last| behind(last, &process)));

@@ -38,7 +38,8 @@ impl<S: Send + Sync, T: FromStr<Err = IdError>> FromRequestParts<S> for PathId<T
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
-        let id = text.parse().map_err(|e: IdError| Problem::new(Kind::MalformedPath, e.to_string()));
+        let id =
+            text.parse().map_err(|e: IdError| Problem::new(Kind::MalformedPath, e.to_string()));
         Ok(Self(id?))
     }
 }

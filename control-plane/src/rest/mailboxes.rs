@@ -163,6 +163,7 @@ pub(crate) struct NewMailbox {
 /// A change of a mailbox (RFC 7396): what is left out stays.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "a merge patch has three answers: left out, null, value")]
 pub(crate) struct MailboxChange {
     /// A new language.
     language: Option<LanguageName>,
@@ -281,7 +282,11 @@ pub(crate) async fn remove(
     let shared = &plane.shared;
     if !shared.store.delete_mailbox(id, clock::now()).await? {
         // Deleting again is no error; deleting what never was is.
-        shared.store.mailbox(id).await?.ok_or_else(|| Problem::not_found("mailbox with this id"))?;
+        shared
+            .store
+            .mailbox(id)
+            .await?
+            .ok_or_else(|| Problem::not_found("mailbox with this id"))?;
         return Ok(StatusCode::NO_CONTENT);
     }
     shared.sounds.remove(SoundId::OwnGreeting(id));

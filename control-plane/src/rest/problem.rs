@@ -1,8 +1,6 @@
 //! Every refusal of the API, as RFC 9457 problem details. One kind, one status, one sentence.
 
-use axum::extract::rejection::{
-    BytesRejection, JsonRejection, PathRejection, QueryRejection,
-};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -95,9 +93,7 @@ impl Kind {
             Self::InvalidSound => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_sound", "The sound cannot be used")
             }
-            Self::Internal => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed")
-            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")
             }
@@ -198,9 +194,8 @@ impl IntoResponse for Problem {
             field: self.field,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
-        let mut response =
-            (status, [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body)
-                .into_response();
+        let mut response = (status, [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body)
+            .into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
@@ -211,10 +206,9 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NumberTaken { .. } => Self {
-                field: Some("number"),
-                ..Self::new(Kind::NumberTaken, error.to_string())
-            },
+            StoreError::NumberTaken { .. } => {
+                Self { field: Some("number"), ..Self::new(Kind::NumberTaken, error.to_string()) }
+            }
             StoreError::Unreadable { .. } => {
                 error!(%error, "A row cannot be read.");
                 Self::new(Kind::Internal, "a row cannot be read; the service's log says which")

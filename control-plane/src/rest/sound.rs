@@ -80,7 +80,8 @@ pub(crate) async fn recording(
     let message = find(&plane, id).await?;
     let arrived = &message.arrived;
     let file = plane.shared.objects.get(Object::Recording(id)).await?;
-    let file = file.ok_or_else(|| Problem::not_found("recording where this message's should be"))?;
+    let file =
+        file.ok_or_else(|| Problem::not_found("recording where this message's should be"))?;
     let (bytes, form) = match query.format {
         RecordingFormat::Payload => (join(&payload_frames(&file)), "payload"),
         RecordingFormat::Chunks => (file, "chunks"),

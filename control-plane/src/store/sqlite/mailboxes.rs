@@ -113,8 +113,7 @@ impl MailboxStore for SqliteStore {
     }
 
     async fn own_greetings(&self) -> Result<Vec<MailboxId>, StoreError> {
-        let rows: Vec<String> =
-            sqlx::query_scalar(OWN_GREETINGS).fetch_all(&self.readers).await?;
+        let rows: Vec<String> = sqlx::query_scalar(OWN_GREETINGS).fetch_all(&self.readers).await?;
         rows.iter().map(|id| id.parse().map_err(|_| unreadable(id, "a malformed id"))).collect()
     }
 }

@@ -244,8 +244,7 @@ async fn tell(
 ) -> Result<(), StoreError> {
     const MAILBOX: &str = "SELECT mailbox FROM messages WHERE id = $1";
     let message = id.to_string();
-    let mailbox: String =
-        sqlx::query_scalar(MAILBOX).bind(&message).fetch_one(&mut **tx).await?;
+    let mailbox: String = sqlx::query_scalar(MAILBOX).bind(&message).fetch_one(&mut **tx).await?;
     let addresses: Option<String> =
         sqlx::query_scalar(ADDRESSES).bind(&mailbox).fetch_optional(&mut **tx).await?;
     let wrong = |what| unreadable(format!("mailbox {mailbox}"), what);
