@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 use crate::limits::{
-    PAYLOAD_BYTES_MAX, REORDER_PACKETS_MAX, REORDER_WAIT_MAX, SEQUENCE_DROPOUT_MAX,
-    SEQUENCE_MISORDER_MAX,
+    PAYLOAD_BYTES_MAX, PREVIOUS_STREAM_MEMORY, REORDER_PACKETS_MAX, REORDER_WAIT_MAX,
+    SEQUENCE_DROPOUT_MAX, SEQUENCE_MISORDER_MAX,
 };
 use crate::packet::Packet;
 use crate::time::{Instant, RtpTicks};
@@ -115,7 +115,7 @@ pub struct Jitter {
     stream: Option<Stream>,
     parked: Parked,
     suspect: Option<Held>,
-    previous: Option<(u32, Instant)>,
+    previous: Option<Previous>,
     draining: bool,
     timeline: Timeline,
     stats: JitterStats,
@@ -139,6 +139,28 @@ struct Stream {
     highest: u64,
     /// Bit n: packet `next - 1 - n` came.
     came: u128,
+}
+
+/// The stream before this one: what it still had under way does not bring it back.
+#[derive(Debug, Clone, Copy)]
+struct Previous {
+    ssrc: u32,
+    highest: u16,
+    timestamp: u32,
+    until: Instant,
+}
+
+impl Previous {
+    fn sent(self, held: &Held, clock_hz: u32) -> bool {
+        let behind = self.highest.wrapping_sub(held.packet.sequence) <= SEQUENCE_MISORDER_MAX;
+        // A sender may restart near its old sequence numbers, but hardly near its old time too.
+        let apart = held.packet.timestamp.wrapping_sub(self.timestamp).cast_signed();
+        let memory = PREVIOUS_STREAM_MEMORY.as_secs() as u32 * clock_hz;
+        held.packet.ssrc == self.ssrc
+            && held.arrival <= self.until
+            && behind
+            && apart.unsigned_abs() <= memory
+    }
 }
 
 /// A packet that must wait until those before it have been released.
@@ -224,15 +246,7 @@ impl Jitter {
             return;
         };
         if packet.ssrc != stream.ssrc {
-            match self.previous {
-                // What the old stream still had under way does not bring it back.
-                Some((ssrc, since))
-                    if ssrc == packet.ssrc && self.now.since(since) <= REORDER_WAIT_MAX =>
-                {
-                    self.stats.late += 1;
-                }
-                _ => self.doubt(Held { seq: 0, arrival, packet }),
-            }
+            self.doubt(Held { seq: 0, arrival, packet });
             return;
         }
         let ahead = packet.sequence.wrapping_sub(stream.highest as u16);
@@ -293,6 +307,11 @@ impl Jitter {
     /// A packet that does not fit the stream. RFC 3550 A.1: two in a row are a new stream, one is
     /// an accident; unlike there, the first of the two is kept.
     fn doubt(&mut self, held: Held) {
+        let clock_hz = self.config.codec.clock_hz();
+        if self.previous.is_some_and(|previous| previous.sent(&held, clock_hz)) {
+            self.stats.late += 1;
+            return;
+        }
         if let Some(first) = self.suspect.take() {
             let step = held.packet.sequence.wrapping_sub(first.packet.sequence).cast_signed();
             let near = step != 0 && step.unsigned_abs() <= SEQUENCE_MISORDER_MAX;
@@ -355,16 +374,18 @@ impl Jitter {
                 true
             }
             Parked::Restart(mut first, mut second) => {
-                self.previous = self.stream.map(|stream| (stream.ssrc, self.now));
+                self.previous = self.stream.map(|stream| Previous {
+                    ssrc: stream.ssrc,
+                    highest: stream.highest as u16,
+                    timestamp: self.timeline.timestamp(),
+                    until: self.now + PREVIOUS_STREAM_MEMORY,
+                });
                 let step = second.packet.sequence.wrapping_sub(first.packet.sequence).cast_signed();
                 if step < 0 {
                     std::mem::swap(&mut first, &mut second);
                 }
                 first.seq = FIRST_CYCLE + u64::from(first.packet.sequence);
                 second.seq = first.seq + u64::from(step.unsigned_abs());
-                if self.previous.is_some_and(|(ssrc, _)| ssrc == first.packet.ssrc) {
-                    self.previous = None;
-                }
                 self.timeline.rejoin();
                 self.begin(first.packet.ssrc, first.seq);
                 self.fit(first);
@@ -577,9 +598,10 @@ mod tests {
         push(&mut jitter, 0, packet(1, 5, 0));
         assert_eq!(push(&mut jitter, 20, packet(2, 9, 9_160)), []);
         assert_eq!(push(&mut jitter, 21, packet(2, 8, 9_000)), [(8, 160), (9, 320)]);
-        assert_eq!(push(&mut jitter, 22, packet(1, 6, 160)), [], "the old stream stays out");
+        assert_eq!(push(&mut jitter, 22, packet(1, 5, 0)), []);
+        assert_eq!(push(&mut jitter, 22, packet(1, 4, 0)), [], "the old stream stays out");
         assert_eq!(jitter.stats().ssrc, Some(2));
-        assert_eq!(jitter.stats().late, 1);
+        assert_eq!(jitter.stats().late, 2);
     }
 
     #[test]

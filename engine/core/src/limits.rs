@@ -18,6 +18,8 @@ pub const REORDER_PACKETS_MAX: usize = 64;
 pub const SEQUENCE_DROPOUT_MAX: u16 = 3_000;
 /// Sequence numbers may fall back by at most this within a stream (RFC 3550 A.1).
 pub const SEQUENCE_MISORDER_MAX: u16 = 100;
+/// For this long the last packets of a stream are known after another one has replaced it.
+pub const PREVIOUS_STREAM_MEMORY: Duration = Duration::from_secs(2);
 /// Timestamps may run ahead of arrival by at most this; beyond it the sender has changed its base.
 pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(5);
 /// Longest RTP payload that we keep: 120 ms of Opus at 510 kbit/s fits, jumbo floods do not.
@@ -58,6 +60,7 @@ const _: () = assert!(CHUNK_FLUSH_BYTES + PAYLOAD_BYTES_MAX + 1_024 < CHUNK_BYTE
 const _: () = assert!(CHUNK_BYTES_MAX as u64 <= WRITE_BYTES_MAX);
 const _: () = assert!(WRITE_RETRY_MIN.as_millis() <= WRITE_RETRY_MAX.as_millis());
 const _: () = assert!(REORDER_PACKETS_MAX < SEQUENCE_DROPOUT_MAX as usize);
+const _: () = assert!(REORDER_WAIT_MAX.as_millis() < PREVIOUS_STREAM_MEMORY.as_millis());
 const _: () = assert!(LATCH_PACKETS <= LATCH_FOREIGN_PACKETS);
 const _: () = assert!(LATCH_SILENCE.as_millis() < SILENT_LINE_MAX.as_millis());
 const _: () = assert!(

@@ -94,6 +94,11 @@ impl Timeline {
         RtpTicks(stamped.unwrap_or(last.end()))
     }
 
+    /// Timestamp of the last sound as it was on the wire.
+    pub fn timestamp(&self) -> u32 {
+        self.last.map_or(0, |last| last.timestamp)
+    }
+
     /// End of the last sound.
     pub fn end(&self) -> RtpTicks {
         RtpTicks(self.last.map_or(0, Last::end))
