@@ -272,3 +272,21 @@ fn two_shards_share_calls_and_acknowledgements() {
     want.sort_unstable();
     assert_eq!(arrived, want);
 }
+
+#[test]
+fn an_ipv6_caller_is_recorded_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let bed = Bed::start(dir.path(), |_| ());
+    let local = std::net::Ipv6Addr::LOCALHOST;
+    let phone = UdpSocket::bind((local, 0)).unwrap();
+    let reservation = block_on(bed.shards.reserve(local.into())).unwrap();
+    bed.shards.answer(reservation.call, rtp_bed::plan(phone.local_addr().unwrap()));
+    bed.shards.connected(reservation.call);
+    let started = Instant::now();
+    for number in 0..20 {
+        phone.send_to(&wire::encode(&packet(number)), reservation.local_rtp).unwrap();
+        pace(started + Duration::from_millis(12) * (number + 1));
+    }
+    bed.shards.hang_up(reservation.call);
+    assert_eq!(frames(&bed.arrival().sound), expected(20));
+}

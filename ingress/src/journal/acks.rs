@@ -11,7 +11,7 @@ use engine_core::id::RecordingId;
 
 /// One shard's place at the queue.
 #[derive(Debug)]
-pub(crate) struct AckDesk {
+pub struct AckDesk {
     common: Acks,
     own: usize,
     trays: Arc<Vec<SegQueue<RecordingId>>>,
@@ -19,7 +19,7 @@ pub(crate) struct AckDesk {
 
 impl AckDesk {
     /// A desk for each shard.
-    pub(crate) fn for_shards(common: &Acks, shards: u16) -> Vec<Self> {
+    pub fn for_shards(common: &Acks, shards: u16) -> Vec<Self> {
         let shards = usize::from(shards);
         let trays: Arc<Vec<_>> =
             Arc::new(std::iter::repeat_with(SegQueue::new).take(shards).collect());
@@ -29,7 +29,7 @@ impl AckDesk {
     }
 
     /// The next acknowledgement, perhaps of another shard's recording.
-    pub(crate) fn pop(&self) -> Option<RecordingId> {
+    pub fn pop(&self) -> Option<RecordingId> {
         while let Some(recording) = self.common.pop() {
             for tray in self.trays.iter() {
                 tray.push(recording);

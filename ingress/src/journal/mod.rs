@@ -26,10 +26,11 @@ use engine_core::time::Instant;
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
-pub(crate) use self::acks::AckDesk;
+pub use self::acks::AckDesk;
 pub use self::disk::{DiskOp, Faults, Verdict};
+pub use self::recovery::Inheritance;
+pub(crate) use self::recovery::JournalDir;
 pub use self::recovery::JournalError;
-pub(crate) use self::recovery::{Inheritance, JournalDir};
 
 use self::disk::Disk;
 use crate::limits::{ARRIVALS_WAITING_MAX, DISK_RETRY, IDLE_WAKE, READBACKS_MAX};
@@ -69,8 +70,8 @@ struct ReadBack {
     not_before: Instant,
 }
 
-/// Drives one journal core.
-pub(crate) struct Keeper {
+/// Drives one journal core. Lives on a `tokio_uring` runtime.
+pub struct Keeper {
     core: Journal,
     disk: Rc<Disk>,
     jobs: tokio::sync::mpsc::UnboundedSender<Job>,
@@ -92,7 +93,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// A keeper on the current ring. `acks` also brings other shards' acknowledgements; the core
     /// knows its own.
-    pub(crate) fn new(
+    pub fn new(
         config: JournalConfig,
         disk: DiskPlace,
         inheritance: Inheritance,
@@ -131,26 +132,20 @@ impl Keeper {
     }
 
     /// Appends a chunk; `last` when the recording ends with it. Drained by [`Keeper::turn`].
-    pub(crate) fn append(
-        &mut self,
-        now: Instant,
-        recording: RecordingId,
-        chunk: Bytes,
-        last: bool,
-    ) {
+    pub fn append(&mut self, now: Instant, recording: RecordingId, chunk: Bytes, last: bool) {
         self.under_way.insert(recording);
         self.core.handle(now, Input::Append { recording, chunk, last });
         self.until = Some(now);
     }
 
     /// Resolves when a disk task has finished.
-    pub(crate) fn wake(&self) -> impl Future<Output = ()> + use<> {
+    pub fn wake(&self) -> impl Future<Output = ()> + use<> {
         let completions = Rc::clone(&self.completions);
         async move { completions.wake.notified().await }
     }
 
     /// When [`Keeper::turn`] wants to be called again; `None` when everything is settled.
-    pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
+    pub fn until(&self, now: Instant) -> Option<Instant> {
         let settled = self.core.is_settled()
             && self.waiting.is_empty()
             && self.readbacks.is_empty()
@@ -160,7 +155,7 @@ impl Keeper {
     }
 
     /// Takes results and acknowledgements, lets the core decide, acts on it.
-    pub(crate) fn turn(&mut self, now: Instant) {
+    pub fn turn(&mut self, now: Instant) {
         while let Some(recording) = self.acks.pop() {
             self.core.handle(now, Input::Acknowledged(recording));
         }
@@ -184,17 +179,17 @@ impl Keeper {
     }
 
     /// Recordings that the disk refused since the last call: their calls end.
-    pub(crate) fn take_refused(&mut self) -> Vec<RecordingId> {
+    pub fn take_refused(&mut self) -> Vec<RecordingId> {
         std::mem::take(&mut self.refused)
     }
 
     /// Recordings that became durable and were read back since the last call, without sound.
-    pub(crate) fn take_durable(&mut self) -> Vec<Arrival> {
+    pub fn take_durable(&mut self) -> Vec<Arrival> {
         std::mem::take(&mut self.durable)
     }
 
     /// Whether every recording given here is durable as a whole.
-    pub(crate) fn is_durable(&self) -> bool {
+    pub fn is_durable(&self) -> bool {
         self.under_way.is_empty()
     }
 
@@ -293,14 +288,26 @@ impl Keeper {
     }
 }
 
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for DiskPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskPlace").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
 /// Where a keeper's files lie.
-pub(crate) struct DiskPlace {
+pub struct DiskPlace {
     /// The folder.
-    pub(crate) dir: std::path::PathBuf,
+    pub dir: std::path::PathBuf,
     /// Goes into file names.
-    pub(crate) shard: u16,
+    pub shard: u16,
     /// Stands in front of the disk in tests.
-    pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub faults: Option<Arc<dyn Faults>>,
 }
 
 async fn write_in_order(

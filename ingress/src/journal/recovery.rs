@@ -53,15 +53,15 @@ pub(crate) struct JournalDir {
 
 /// What one shard takes over.
 #[derive(Debug, Default)]
-pub(crate) struct Inheritance {
+pub struct Inheritance {
     /// Recordings to be handed on again.
-    pub(crate) arrivals: Vec<Arrival>,
+    pub arrivals: Vec<Arrival>,
     /// Old segments by the number this run gives them, with the recordings in them.
-    pub(crate) segments: Vec<(u64, Vec<RecordingId>)>,
+    pub segments: Vec<(u64, Vec<RecordingId>)>,
     /// Where they lie.
-    pub(crate) paths: HashMap<u64, PathBuf>,
+    pub paths: HashMap<u64, PathBuf>,
     /// Number of the shard's first new segment.
-    pub(crate) first_segment: u64,
+    pub first_segment: u64,
 }
 
 impl JournalDir {

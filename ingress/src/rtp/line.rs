@@ -19,6 +19,7 @@ use socket2::{SockAddr, SockRef};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::counters::{Counters, add, set};
+use super::receive::Datagram;
 use super::rtcp::{self, Reporter};
 use super::seats::Seat;
 use super::wire;
@@ -91,10 +92,46 @@ pub(super) struct Talk {
     latched: Option<SocketAddr>,
     /// Where the caller's SDP wants our sound.
     remote: Option<SocketAddr>,
+    /// Where the caller's own reports come from.
+    reports_from: Option<SocketAddr>,
     /// What is already in the shard's counters.
     counted: CallStats,
     /// When the last `Recording` event went out; `None` before recording.
     told: Option<Instant>,
+}
+
+impl Line {
+    /// Takes a datagram of the RTCP port.
+    pub(super) fn take_report(&mut self, now: Instant, datagram: &Datagram, world: &World) {
+        let counters = &world.counters;
+        add(&counters.rtcp, 1);
+        match &mut self.stage {
+            Stage::Up(talk) => {
+                let known = talk.reported(now, datagram.source, &datagram.bytes);
+                add(&counters.malformed, u64::from(!known));
+            }
+            Stage::Reserved { .. } => add(&counters.refused, 1),
+        }
+    }
+
+    /// Takes a datagram of the RTP port. `Some` if the call heard of it: when to wake it now.
+    pub(super) fn take_packet(
+        &mut self,
+        now: Instant,
+        datagram: Datagram,
+        world: &mut World,
+    ) -> Option<Wake> {
+        add(&world.counters.packets, 1);
+        add(&world.counters.bytes, datagram.bytes.len() as u64);
+        let Stage::Up(talk) = &mut self.stage else {
+            add(&world.counters.refused, 1);
+            return None;
+        };
+        let packet = wire::parse(datagram.bytes);
+        add(&world.counters.malformed, u64::from(packet.is_err()));
+        let input = Input::Packet { source: datagram.source, packet: packet.ok()? };
+        Some(talk.handle(now, input, &self.rtp, world))
+    }
 }
 
 impl Talk {
@@ -107,6 +144,7 @@ impl Talk {
             clock_hz: plan.opened.codec.clock_hz(),
             reporter: Reporter::new(now, plan.sender.ssrc, rtcp::random_cname()),
             latched: None,
+            reports_from: None,
             remote: plan.remote,
             counted: CallStats::default(),
             told: None,
@@ -170,7 +208,10 @@ impl Talk {
         let Ok(heard) = rtcp::read(datagram) else { return false };
         let known = party.is_some_and(|party| party == source.ip());
         if known {
-            self.reporter.heard(now, &heard, &self.call.stats());
+            let stats = self.call.stats();
+            self.reporter.heard(now, &heard, &stats);
+            // Behind NAT the reports' port is not the one above the stream's.
+            self.reports_from = Some(source).filter(|_| stats.ssrc == Some(heard.ssrc));
         }
         known
     }
@@ -200,17 +241,24 @@ impl Talk {
     ) {
         let header = wire::header(packet);
         let parts = [IoSlice::new(&header), IoSlice::new(&packet.payload)];
-        let sent = SockRef::from(socket).send_to_vectored(&parts, &SockAddr::from(to));
+        let sent = is_somewhere(&to)
+            && SockRef::from(socket).send_to_vectored(&parts, &SockAddr::from(to)).is_ok();
         // A full socket or an unreachable caller costs this packet, as on any network.
-        add(&world.counters.unsent, u64::from(sent.is_err()));
+        add(&world.counters.unsent, u64::from(!sent));
         self.reporter.sent(now, packet.timestamp);
     }
 
     fn send_report(&self, report: &[u8], socket: &UdpSocket, world: &World) {
-        // RFC 3550 §11: RTCP is one port above, unless SDP said otherwise.
-        let Some(mut to) = self.latched.or(self.remote) else { return };
-        let Some(port) = to.port().checked_add(1) else { return };
-        to.set_port(port);
+        // RFC 3550 §11: RTCP is one port above, unless the caller shows otherwise.
+        let above = self.latched.or(self.remote).and_then(|address| {
+            Some(SocketAddr::new(address.ip(), address.port().checked_add(1)?))
+        });
+        let Some(to) = self.reports_from.or(above).filter(is_somewhere) else { return };
         add(&world.counters.unsent, u64::from(socket.send_to(report, to).is_err()));
     }
+}
+
+/// Old callers hold with 0.0.0.0 (RFC 3264 §8.4), which the kernel takes for ourselves.
+fn is_somewhere(address: &SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
 }

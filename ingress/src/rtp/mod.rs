@@ -4,6 +4,7 @@
 //! (whole recordings, durable), live chunks, events, notices to SIP. Each shard is one thread with
 //! its sockets, its ring for the journal's files and its calls; a call never leaves it.
 
+mod command;
 pub mod config;
 pub mod counters;
 mod line;
@@ -34,12 +35,13 @@ use tracing::{info, warn};
 pub use self::config::{ConfigError, RtpConfig};
 pub use self::counters::CountersSnapshot;
 
+use self::command::Command;
 use self::counters::Counters;
 use self::line::World;
 use self::ports::Ports;
 use self::receive::Readiness;
 use self::seats::Seats;
-use self::shard::{Command, Shard};
+use self::shard::Shard;
 use crate::journal::{AckDesk, DiskPlace, Faults, Inheritance, JournalDir, JournalError, Keeper};
 use crate::media::{AdmissionError, MediaNotice, MediaPlane, RemoteChange, Reserving};
 
@@ -96,7 +98,6 @@ pub struct Shards {
     seats: Seats,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    _journal: JournalDir,
 }
 
 impl std::fmt::Debug for Shards {
@@ -136,9 +137,8 @@ impl Shards {
             seats: Seats::new(config.calls_max),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
-            _journal: journal,
         };
-        let common = Arc::new(Common { config, deps, faults });
+        let common = Arc::new(Common { config, deps, faults, _journal: journal });
         let mut threads = Vec::new();
         for (index, (inheritance, acks)) in (0..).zip(inheritances.into_iter().zip(desks)) {
             let counters = Arc::new(Counters::default());
@@ -269,6 +269,8 @@ struct Common {
     config: RtpConfig,
     deps: ShardDeps,
     faults: Option<Arc<dyn Faults>>,
+    /// Locked until the last thread has ended.
+    _journal: JournalDir,
 }
 
 /// Everything a shard's thread is made from.
@@ -296,7 +298,7 @@ impl Seed {
         queue: mpsc::UnboundedReceiver<Command>,
         ready: &std::sync::mpsc::SyncSender<io::Result<()>>,
     ) {
-        let Common { config, deps, faults } = &*self.common;
+        let Common { config, deps, faults, .. } = &*self.common;
         pin(self.index, &config.cpus);
         let made = tokio_uring::Runtime::new(&tokio_uring::builder())
             .and_then(|ring| Ok((ring, Readiness::new()?)));

@@ -18,34 +18,16 @@ use engine_core::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
+use super::command::Command;
 use super::counters::{add, set};
 use super::line::{Line, Stage, Talk, Wake, World};
 use super::ports::Ports;
-use super::receive::{Datagram, Receive};
+use super::receive::Receive;
 use super::seats::Ticket;
-use super::wire;
 use crate::limits::{
     COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, DRAIN_GRACE, RESERVATION_MAX, ROUNDS_EVERY, TICK,
 };
 use crate::media::{AdmissionError, RemoteChange, Reservation};
-
-/// What a shard is asked to do. Bounded by the calls: each sends a handful.
-pub(super) enum Command {
-    Reserve {
-        local: IpAddr,
-        ticket: Ticket,
-        answer: oneshot::Sender<Result<Reservation, (AdmissionError, Ticket)>>,
-    },
-    Answer(CallId, Box<CallPlan>),
-    Connected(CallId),
-    Remote(CallId, RemoteChange),
-    HangUp(CallId),
-    Drain {
-        limit: Duration,
-        done: oneshot::Sender<()>,
-    },
-    Quit,
-}
 
 /// A call that never wakes by itself.
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -303,8 +285,8 @@ impl<R: Receive> Shard<R> {
             let slot = datagram.token / 2;
             let Some(Some(line)) = lines.get_mut(slot) else { return };
             if datagram.token % 2 == 1 {
-                take_report(now, line, &datagram, world);
-            } else if let Some(until) = take_packet(now, line, datagram, world) {
+                line.take_report(now, &datagram, world);
+            } else if let Some(until) = line.take_packet(now, datagram, world) {
                 note_wake(wakes, over, slot, until);
             }
         });
@@ -405,35 +387,4 @@ fn note_wake(wakes: &mut [Instant], over: &mut Vec<usize>, slot: usize, wake: Wa
             over.push(slot);
         }
     }
-}
-
-fn take_report(now: Instant, line: &mut Line, datagram: &Datagram, world: &World) {
-    let counters = &world.counters;
-    add(&counters.rtcp, 1);
-    match &mut line.stage {
-        Stage::Up(talk) => {
-            let known = talk.reported(now, datagram.source, &datagram.bytes);
-            add(&counters.malformed, u64::from(!known));
-        }
-        Stage::Reserved { .. } => add(&counters.refused, 1),
-    }
-}
-
-/// Takes a datagram of the RTP port. `Some` if the call heard of it: when to wake it now.
-fn take_packet(
-    now: Instant,
-    line: &mut Line,
-    datagram: Datagram,
-    world: &mut World,
-) -> Option<Wake> {
-    add(&world.counters.packets, 1);
-    add(&world.counters.bytes, datagram.bytes.len() as u64);
-    let Stage::Up(talk) = &mut line.stage else {
-        add(&world.counters.refused, 1);
-        return None;
-    };
-    let packet = wire::parse(datagram.bytes);
-    add(&world.counters.malformed, u64::from(packet.is_err()));
-    let input = Input::Packet { source: datagram.source, packet: packet.ok()? };
-    Some(talk.handle(now, input, &line.rtp, world))
 }
