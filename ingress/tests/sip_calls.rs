@@ -1,7 +1,10 @@
 //! The SIP server under real callers: SIPp scenarios from `tests/sipp`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod house;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine_core::call::CallPlan;
@@ -98,6 +101,30 @@ async fn cancel_before_the_answer_abandons_the_call() {
     let counters = house.server.counters();
     assert_eq!((counters.offered, counters.answered, counters.abandoned), (1, 0, 1));
     assert!(house.media.log().is_empty(), "no media was reserved");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_while_ringing_abandons_the_message() {
+    let house = House::open(config()).await;
+    let to = house.address(Transport::Udp);
+    let held = Arc::clone(&house.sounds);
+    // Holds the sounds on a thread of its own until the CANCEL was obeyed.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (ready, is_ready) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _held = held.lock().unwrap();
+        ready.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    is_ready.recv().unwrap();
+    Sipp::new("cancel_ringing.xml", to).run().await;
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    house.until_quiet().await;
+    assert_eq!(house.events.states(), [MessageState::Ringing, MessageState::Abandoned]);
+    let log = house.media.log();
+    assert!(matches!(log.as_slice(), [Did::Reserve(_), Did::HangUp(_)]), "{log:?}");
+    assert_eq!(house.server.counters().abandoned, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,15 +265,18 @@ async fn stopping_refuses_new_calls_and_ends_old_ones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_calls_at_once_are_each_answered() {
-    let house = House::open(config()).await;
+    let house = House::open(SipConfig { invites_per_second: 10_000, ..config() }).await;
     let to = house.address(Transport::Udp);
-    Sipp::new("basic.xml", to).with(&["-m", "200", "-r", "100"]).run().await;
+    let of = |name: &str, otherwise: &str| std::env::var(name).unwrap_or(otherwise.to_owned());
+    let (calls, rate) = (of("SIP_CALLS", "200"), of("SIP_RATE", "100"));
+    Sipp::new("basic.xml", to).with(&["-m", &calls, "-r", &rate]).run().await;
+    let calls: u64 = calls.parse().unwrap();
     house.until_quiet().await;
     let counters = house.server.counters();
-    assert_eq!((counters.offered, counters.answered), (200, 200));
+    assert_eq!((counters.offered, counters.answered), (calls, calls));
     let plans = house.media.plans();
     let mut recordings: Vec<_> = plans.iter().map(|plan| plan.opened.recording).collect();
     recordings.sort();
     recordings.dedup();
-    assert_eq!(recordings.len(), 200, "every call has its own recording");
+    assert_eq!(recordings.len() as u64, calls, "every call has its own recording");
 }

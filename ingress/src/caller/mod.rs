@@ -115,7 +115,7 @@ impl CallOptions {
             },
             stay: Duration::from_secs(2),
             ring_limit: Duration::from_secs(30),
-            limit: Duration::from_secs(180),
+            limit: Duration::from_mins(3),
             on_progress: None,
         }
     }

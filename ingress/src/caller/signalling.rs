@@ -11,9 +11,10 @@ use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver};
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invitation::InviteOption;
 use rsipstack::dialog::invite_dialog::InviteDialog;
-use rsipstack::sip::{Header, Method, Response, StatusCode, Uri};
+use rsipstack::sip::uri::ParamsExt as _;
+use rsipstack::sip::{Header, Host, Method, Response, StatusCode, Transport, Uri};
 use rsipstack::transaction::TransactionReceiver;
-use rsipstack::transport::TransportLayer;
+use rsipstack::transport::{SipAddr, TransportLayer};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -88,9 +89,11 @@ impl Phone {
         let local = Local { rtp, session: u64::from(rand::random::<u32>()), version: 1 };
         let start = Instant::now();
         let (sender, mut states) = self.dialogs.new_dialog_state_channel();
+        let mut invite = self.invite(options, offer(&agreed, &local))?;
+        invite.destination = destination(&invite.callee, options).await?;
         let (dialog, inviting) = self
             .dialogs
-            .do_invite_async(self.invite(options, offer(&agreed, &local))?, sender)
+            .do_invite_async(invite, sender)
             .map_err(|error| CallError::Signalling { why: error.to_string() })?;
         let invited = invited(&dialog, inviting, &mut states, options).await?;
         let mut report = CallReport {
@@ -178,12 +181,11 @@ impl Phone {
                 None
             }
         };
-        report.ended_by = match ended {
-            Some(them) => them,
-            None => {
-                goodbye(dialog).await;
-                EndedBy::Us
-            }
+        report.ended_by = if let Some(them) = ended {
+            them
+        } else {
+            goodbye(dialog).await;
+            EndedBy::Us
         };
         watching.abort();
         let spoken = *spoken.lock().expect("nothing panics while talking");
@@ -192,6 +194,18 @@ impl Phone {
         (report.heard, report.reports) = listener.finish();
         Ok(())
     }
+}
+
+/// Where a host name points, in the family of our own address; addresses need no looking up.
+async fn destination(target: &Uri, options: &CallOptions) -> Result<Option<SipAddr>, CallError> {
+    let Host::Domain(name) = target.host() else { return Ok(None) };
+    let port = target.host_with_port.port.map_or(5060, |port| port.value());
+    let unknown = || CallError::NoResponse { target: options.target.clone() };
+    let mut found =
+        tokio::net::lookup_host((name.to_string(), port)).await.map_err(|_| unknown())?;
+    let address = found.find(|address| address.is_ipv4() == options.local.is_ipv4());
+    let transport = target.transport().copied().unwrap_or(Transport::Udp);
+    Ok(Some(SipAddr::new(transport, address.ok_or_else(unknown)?.into())))
 }
 
 async fn talk(

@@ -133,6 +133,20 @@ fn find_unquoted(text: &str, wanted: char) -> Option<usize> {
     None
 }
 
+/// Whether every quoted string in a header value ends.
+pub fn quotes_close(text: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
+}
+
 /// Splits at `separator` outside quotes and angle brackets.
 pub fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped, mut angle) = (false, false, false);

@@ -39,7 +39,7 @@ pub(crate) struct Call {
     pub(crate) answer_in_ack: bool,
     pub(crate) timer: Option<SessionTimer>,
     pub(crate) caller_updates: bool,
-    /// CSeq number of the caller's latest request.
+    /// `CSeq` number of the caller's latest request.
     pub(crate) sequence: u32,
     pub(crate) commands: mpsc::Sender<Command>,
 }
@@ -49,6 +49,8 @@ struct Progress {
     connected: bool,
     ending: bool,
     due: Option<Instant>,
+    /// A re-INVITE or UPDATE that overtook the first ACK on its way through our own tasks.
+    early: Option<Transaction>,
 }
 
 impl Call {
@@ -58,7 +60,7 @@ impl Call {
         mut states: DialogStateReceiver,
         mut inbox: mpsc::Receiver<Command>,
     ) {
-        let mut progress = Progress { connected: false, ending: false, due: None };
+        let mut progress = Progress { connected: false, ending: false, due: None, early: None };
         let cancel = self.site.cancel.clone();
         loop {
             let due = progress.due;
@@ -71,7 +73,12 @@ impl Call {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 state = states.recv() => match state {
-                    Some(DialogState::Confirmed(..)) => self.connected(&mut progress),
+                    Some(DialogState::Confirmed(..)) => {
+                        self.connected(&mut progress);
+                        if let Some(early) = progress.early.take() {
+                            self.modify(early, &mut progress).await;
+                        }
+                    }
                     Some(DialogState::Terminated(_, reason)) => {
                         self.ended(&reason);
                         break;
@@ -86,6 +93,9 @@ impl Call {
         self.site.shared.media.hang_up(self.media);
         self.place.finish();
         // What still waits belongs to a call that is over.
+        if let Some(mut early) = progress.early {
+            request::refuse(&self.site, &mut early, &Refusal::no_call()).await;
+        }
         inbox.close();
         while let Ok(command) = inbox.try_recv() {
             if let Command::Request(mut transaction) = command {
@@ -129,7 +139,6 @@ impl Call {
     async fn obey(&mut self, command: Command, progress: &mut Progress) {
         match command {
             Command::Request(transaction) => self.serve(*transaction, progress).await,
-            Command::HangUp => self.goodbye(progress),
             Command::Acknowledged(Some(ack)) => {
                 // The answer to an offer of ours, when the re-INVITE had none.
                 if self.answer_in_ack && self.answered_in(Some(&ack)).is_err() {
@@ -137,7 +146,7 @@ impl Call {
                 }
             }
             // RFC 3261 §14.2 with §13.3.1.4: no ACK, so the session is ended.
-            Command::Acknowledged(None) => self.goodbye(progress),
+            Command::HangUp | Command::Acknowledged(None) => self.goodbye(progress),
             Command::Refreshed(true) => self.restart_timer(progress),
             Command::Refreshed(false) => {
                 info!(call = %self.media, "The caller did not take our session refresh.");
@@ -227,10 +236,15 @@ impl Call {
 
     /// re-INVITE and UPDATE: hold, resume, a new address, a session refresh.
     async fn modify(&mut self, mut transaction: Transaction, progress: &mut Progress) {
+        if !progress.connected && progress.early.is_none() {
+            // The ACK of the first INVITE comes first; it may be on its way to us.
+            progress.early = Some(transaction);
+            return;
+        }
         let modification = if progress.connected && !progress.ending {
             self.read_modification(&transaction.original)
         } else {
-            // The ACK of the first INVITE is still to come (RFC 3261 §14.2, RFC 3311 §5.2).
+            // RFC 3261 §14.2, RFC 3311 §5.2.
             Err(request::try_later())
         };
         let Modification { timer, change, description } = match modification {

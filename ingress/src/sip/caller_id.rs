@@ -103,11 +103,13 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "one table")]
     fn callers_are_told_apart() {
+        type Case = (String, Vec<&'static str>, Vec<&'static str>, Caller);
         let anonymous = "<sip:anonymous@anonymous.invalid>;tag=1";
         let named = |name: &str| format!("\"{name}\" {anonymous}");
         let asserted = "\"x\" <sip:+819012345678@ims.example>";
-        let cases: Vec<(String, Vec<&str>, Vec<&str>, Caller)> = vec![
+        let cases: Vec<Case> = vec![
             (named("Anonymous"), vec![asserted], vec!["id"], Caller::Withheld),
             (anonymous.to_owned(), vec![], vec![], Caller::Withheld),
             (named("Coin line/payphone"), vec![], vec!["id"], Caller::Payphone),

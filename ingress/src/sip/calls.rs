@@ -50,15 +50,15 @@ struct Table {
 
 pub(crate) struct Calls {
     table: Mutex<Table>,
-    calls_max: usize,
+    limit: usize,
     counters: Arc<Counters>,
     tasks: watch::Sender<usize>,
 }
 
 impl Calls {
-    pub(crate) fn new(calls_max: usize, counters: Arc<Counters>) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, counters: Arc<Counters>) -> Arc<Self> {
         let tasks = watch::Sender::new(0);
-        Arc::new(Self { table: Mutex::default(), calls_max, counters, tasks })
+        Arc::new(Self { table: Mutex::default(), limit, counters, tasks })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -66,7 +66,7 @@ impl Calls {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.counters.calls.load(Ordering::Relaxed) >= self.calls_max
+        self.counters.calls.load(Ordering::Relaxed) >= self.limit
     }
 
     /// Takes a place for a new call.

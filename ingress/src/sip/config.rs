@@ -48,7 +48,7 @@ pub struct SipConfig {
     /// RFC 3261's T1 in milliseconds: the estimate of the round trip that every SIP timer is a
     /// multiple of.
     pub t1_milliseconds: u32,
-    /// SO_RCVBUF of each UDP socket, in bytes: room for bursts while the machine is busy.
+    /// `SO_RCVBUF` of each UDP socket, in bytes: room for bursts while the machine is busy.
     pub receive_buffer_bytes: usize,
     /// Most TCP connections at once; one more is closed at once.
     pub tcp_connections_max: usize,

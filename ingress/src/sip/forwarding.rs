@@ -98,9 +98,7 @@ pub fn candidates(
     let request_uri = Address::parse_uri(headers.request_uri);
     for source in order {
         let texts: Vec<String> = match source {
-            MailboxSource::Target => {
-                request_uri.iter().filter_map(|uri| target_parameter(uri)).collect()
-            }
+            MailboxSource::Target => request_uri.iter().filter_map(target_parameter).collect(),
             MailboxSource::RequestUri => request_uri.iter().map(|uri| uri.user.clone()).collect(),
             MailboxSource::HistoryInfo => first_target(&history).into_iter().collect(),
             // RFC 5806 §5: the top entry is the latest; the bottom one is whom the caller dialled.

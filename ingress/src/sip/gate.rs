@@ -176,6 +176,6 @@ mod tests {
         assert_eq!((0..20).filter(|_| rate.take(start)).count(), 10);
         let later = start + Duration::from_millis(501);
         assert_eq!((0..20).filter(|_| rate.take(later)).count(), 5);
-        assert_eq!((0..99).filter(|_| rate.take(later + Duration::from_secs(60))).count(), 10);
+        assert_eq!((0..99).filter(|_| rate.take(later + Duration::from_mins(1))).count(), 10);
     }
 }

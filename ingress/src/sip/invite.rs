@@ -70,14 +70,11 @@ pub(crate) async fn take(site: Arc<Site>, mut transaction: Transaction) {
     let contact = Uri::try_from(site.contact(peer)).ok();
     let dialog =
         site.dialogs.get_or_create_server_invite(&transaction, states_sender, None, contact);
-    let dialog = match dialog {
-        Ok(dialog) => dialog,
-        Err(_) => {
-            let refusal = Refusal::new(400, "malformed").warn("the INVITE starts no dialog");
-            site.shared.counters.refuse(refusal.reason);
-            request::refuse(&site, &mut transaction, &refusal).await;
-            return;
-        }
+    let Ok(dialog) = dialog else {
+        let refusal = Refusal::new(400, "malformed").warn("the INVITE starts no dialog");
+        site.shared.counters.refuse(refusal.reason);
+        request::refuse(&site, &mut transaction, &refusal).await;
+        return;
     };
     let respond = transaction.tu_sender.clone();
     let mut driver = dialog.clone();
@@ -255,7 +252,7 @@ impl Taking<'_> {
 
         let mailbox = tokio::select! {
             found = find_mailbox(self.site, &invitation.numbers) => found,
-            reason = ended(&mut self.states) => return self.abandoned(reason, None),
+            reason = ended(&mut self.states) => return self.abandoned(reason.as_ref(), None),
         };
         let mailbox = match mailbox {
             Ok(mailbox) => mailbox,
@@ -283,7 +280,7 @@ impl Taking<'_> {
         // A CANCEL that came meanwhile: the call was never answered.
         if let DialogState::Terminated(_, reason) = self.dialog.state() {
             shared.media.hang_up(reservation.call);
-            return self.abandoned(Some(reason), Some(event(MessageState::Abandoned)));
+            return self.abandoned(Some(&reason), Some(event(MessageState::Abandoned)));
         }
         info!(call = %reservation.call, %recording, codec = invitation.agreed.codec.name(), "Answering a call.");
         shared.media.answer(reservation.call, plan);
@@ -355,7 +352,7 @@ impl Taking<'_> {
     /// Refuses with headers, which the dialog's own `reject` cannot.
     fn refuse(&self, refusal: &Refusal) {
         if let DialogState::Terminated(_, reason) = self.dialog.state() {
-            return self.abandoned(Some(reason), None);
+            return self.abandoned(Some(&reason), None);
         }
         self.site.shared.counters.refuse(refusal.reason);
         let invite = self.dialog.initial_request();
@@ -374,7 +371,7 @@ impl Taking<'_> {
         debug!(sent, ended, status = refusal.status, reason = refusal.reason, "Refused a call.");
     }
 
-    fn abandoned(&self, reason: Option<TerminatedReason>, event: Option<MessageEvent>) {
+    fn abandoned(&self, reason: Option<&TerminatedReason>, event: Option<MessageEvent>) {
         debug!(?reason, "The caller gave up before the answer.");
         count(&self.site.shared.counters.abandoned);
         if let Some(event) = event {

@@ -6,10 +6,11 @@
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::{Header, Method, Request, Scheme, Version};
 
+use super::address::quotes_close;
 use super::limits::HEADERS_MAX;
 use super::refusal::{REQUIRABLE, Refusal, SUPPORTED};
 
-/// Largest CSeq number (RFC 3261 §8.1.1.5).
+/// Largest `CSeq` number (RFC 3261 §8.1.1.5).
 const CSEQ_MAX: u32 = i32::MAX as u32;
 
 /// Checks what every request must have, whatever its method.
@@ -81,11 +82,21 @@ fn identity(request: &Request) -> Result<(), Refusal> {
     if request.to_header().is_ok_and(|to| to.tag().is_err()) {
         return Err(bad("To cannot be read"));
     }
+    // RFC 4475 §3.1.2.6: an unterminated quoted string.
+    let names = request.headers.iter().filter_map(|header| match header {
+        Header::From(from) => Some(from.value()),
+        Header::To(to) => Some(to.value()),
+        Header::Contact(contact) => Some(contact.value()),
+        _ => None,
+    });
+    if !names.into_iter().all(quotes_close) {
+        return Err(bad("a quoted name does not end"));
+    }
     let call_id = request.call_id_header().is_ok_and(|id| !id.value().trim().is_empty());
     if call_id { Ok(()) } else { Err(bad("Call-ID is empty")) }
 }
 
-/// RFC 3261 §8.1.1.5: the CSeq method is the request's; the number is below 2³¹.
+/// RFC 3261 §8.1.1.5: the `CSeq` method is the request's; the number is below 2³¹.
 fn sequence(request: &Request) -> Result<(), Refusal> {
     let cseq = request.cseq_header().ok();
     let number = cseq.and_then(|cseq| cseq.seq().ok()).filter(|number| *number <= CSEQ_MAX);
@@ -164,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_refused_as_the_rfc_says() {
-        let cases: [(&str, &str, u16); 22] = [
+        let cases: [(&str, &str, u16); 23] = [
             ("SIP/2.0\r\nVia", "SIP/7.0\r\nVia", 505),
             ("CSeq: 1 INVITE", "CSeq: 1 BYE", 400),
             ("CSeq: 1 INVITE", "CSeq: 2147483648 INVITE", 400),
@@ -186,6 +197,7 @@ mod tests {
             ("INVITE sip:05012345678@", "INVITE http:05012345678@", 416),
             ("Max-Forwards: 70", "Require: nothing, 100rel", 420),
             ("Max-Forwards: 70", "Require: timer\r\nRequire: foo", 420),
+            ("To: <", "To: \"x <", 400),
             ("Via: SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK1\r\n", "", 400),
         ];
         for (from, to, expected) in cases {
@@ -212,7 +224,7 @@ mod tests {
 
     #[test]
     fn zero_hops_left_is_enough_for_the_last_hop() {
-        // RFC 4475 §3.1.2.? zeromf: an endpoint works on it; only a proxy answers 483.
+        // RFC 4475 §3.3.11: an endpoint works on it; only a proxy answers 483.
         assert_eq!(status(&INVITE.replacen("70", "0", 1)), None);
     }
 

@@ -255,17 +255,14 @@ fn formats(media: &Media) -> Vec<Format> {
         .take(SDP_FORMATS_MAX)
         .filter_map(|text| text.parse().ok().filter(|payload_type| *payload_type < 128))
         .filter_map(|payload_type: u8| {
-            let (name, clock_hz) = match attribute("rtpmap", payload_type) {
-                Some(map) => {
-                    let mut parts = map.split('/');
-                    (parts.next()?.to_owned(), parts.next()?.trim().parse().ok()?)
-                }
-                None => {
-                    let codec = Codec::ALL
-                        .into_iter()
-                        .find(|codec| codec.static_payload_type() == Some(payload_type))?;
-                    (codec.name().to_owned(), codec.clock_hz())
-                }
+            let (name, clock_hz) = if let Some(map) = attribute("rtpmap", payload_type) {
+                let mut parts = map.split('/');
+                (parts.next()?.to_owned(), parts.next()?.trim().parse().ok()?)
+            } else {
+                let codec = Codec::ALL
+                    .into_iter()
+                    .find(|codec| codec.static_payload_type() == Some(payload_type))?;
+                (codec.name().to_owned(), codec.clock_hz())
             };
             let parameters = attribute("fmtp", payload_type).unwrap_or_default();
             Some(Format { payload_type, name, clock_hz, parameters })
@@ -292,6 +289,7 @@ fn head(local: &Local, times: &[(u64, u64)]) -> String {
     sdp
 }
 
+#[derive(Clone, Copy)]
 struct Flow {
     sends: bool,
     receives: bool,

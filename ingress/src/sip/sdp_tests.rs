@@ -23,7 +23,8 @@ fn independent(text: &str) -> sdp::SessionDescription {
 
 #[test]
 fn codecs_are_chosen_in_our_order() {
-    let cases: [(&str, Codec, u8, Option<(u8, u32)>); 7] = [
+    type Case = (&'static str, Codec, u8, Option<(u8, u32)>);
+    let cases: [Case; 7] = [
         ("m=audio 5000 RTP/AVP 0\r\n", Codec::Pcmu, 0, None),
         ("m=audio 5000 RTP/AVP 8 0\r\n", Codec::Pcmu, 0, None),
         ("m=audio 5000 RTP/AVP 8\r\na=rtpmap:8 pcma/8000/1\r\n", Codec::Pcma, 8, None),

@@ -91,7 +91,9 @@ impl SessionTimer {
     pub(crate) fn due_after(&self) -> Duration {
         match self.refresher {
             Refresher::Us => self.interval / 2,
-            Refresher::Caller => self.interval - Duration::from_secs(32).min(self.interval / 3),
+            Refresher::Caller => {
+                self.interval.saturating_sub(Duration::from_secs(32).min(self.interval / 3))
+            }
         }
     }
 }

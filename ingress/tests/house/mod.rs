@@ -1,6 +1,7 @@
 //! A house for the SIP server to stand in: a directory with three numbers, a media plane that
 //! writes down what it is told, and SIPp as the caller.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -67,10 +68,8 @@ impl Records {
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&[Did]) -> bool) -> Vec<Did> {
         let mut log = self.log.subscribe();
         let found = timeout(PATIENCE, log.wait_for(|log| wanted(log))).await;
-        match found {
-            Ok(log) => log.expect("the record lives as long as the test").clone(),
-            Err(_) => panic!("never: {what}; {:?}", self.log()),
-        }
+        let Ok(log) = found else { panic!("never: {what}; {:?}", self.log()) };
+        log.expect("the record lives as long as the test").clone()
     }
 
     /// The plans of all answered calls.
@@ -141,7 +140,7 @@ impl Directory for Numbers {
                     greeting: SoundId::OwnGreeting(MailboxId::from_u128(7)),
                     beep: true,
                     quiet_limit: Some(Duration::from_secs(10)),
-                    recording_limit: Duration::from_secs(60),
+                    recording_limit: Duration::from_mins(1),
                 })),
                 "+815000000001" => std::future::pending().await,
                 "+815000000002" => Err(DirectoryError { why: "the test says so".to_owned() }),
@@ -152,10 +151,11 @@ impl Directory for Numbers {
 }
 
 /// Has every sound but own greetings, 20 ms each.
-struct Sounds;
+struct Sounds(Arc<Mutex<()>>);
 
 impl SoundBank for Sounds {
     fn frames(&self, sound: SoundId, codec: Codec) -> Option<Arc<Frames>> {
+        let _held = self.0.lock().unwrap();
         (!matches!(sound, SoundId::OwnGreeting(_) | SoundId::Silence))
             .then(|| Arc::new(Frames { codec, payloads: vec![Bytes::from_static(&[0; 160])] }))
     }
@@ -192,6 +192,8 @@ pub(crate) struct House {
     pub(crate) media: Arc<Records>,
     pub(crate) events: Arc<Events>,
     pub(crate) notices: mpsc::Sender<MediaNotice>,
+    /// Sounds are not ready while this is held.
+    pub(crate) sounds: Arc<Mutex<()>>,
 }
 
 /// A configuration on free loopback ports.
@@ -212,16 +214,17 @@ impl House {
             rtp: Mutex::new(None),
         });
         let events = Arc::new(Events::default());
+        let sounds = Arc::new(Mutex::new(()));
         let (notices, receiver) = mpsc::channel(64);
         let deps = SipDeps {
             media: Arc::clone(&media) as Arc<dyn MediaPlane>,
             notices: receiver,
             directory: Arc::new(Numbers),
-            sounds: Arc::new(Sounds),
+            sounds: Arc::new(Sounds(Arc::clone(&sounds))),
             events: Arc::clone(&events) as Arc<dyn EventSink>,
         };
         let server = serve(config, deps).await.unwrap();
-        Self { server, media, events, notices }
+        Self { server, media, events, notices, sounds }
     }
 
     pub(crate) fn address(&self, transport: Transport) -> SocketAddr {
@@ -300,7 +303,7 @@ impl Wire {
     pub(crate) fn new(to: SocketAddr) -> Self {
         let local = if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
         let socket = UdpSocket::bind(local).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         Self { socket, to }
     }
 
@@ -314,30 +317,37 @@ impl Wire {
 
     /// The next message whose text holds `marker`.
     pub(crate) fn receive(&self, marker: &str) -> String {
+        self.receive_or(marker, || {})
+    }
+
+    /// The same; calls `again` each time that it was quiet for half a second.
+    fn receive_or(&self, marker: &str, again: impl Fn()) -> String {
         let mut buffer = vec![0; 65_536];
-        loop {
-            let octets = self.socket.recv(&mut buffer).unwrap_or_else(|error| {
-                panic!("nothing came with {marker:?}: {error}");
-            });
+        let start = std::time::Instant::now();
+        while start.elapsed() < PATIENCE {
+            let Ok(octets) = self.socket.recv(&mut buffer) else {
+                again();
+                continue;
+            };
             let text = String::from_utf8_lossy(&buffer[..octets]).into_owned();
             if text.contains(marker) {
                 return text;
             }
         }
+        panic!("nothing came with {marker:?}");
     }
 
     /// Sends OPTIONS and waits for its 200: the server is alive and has read what came before.
     pub(crate) fn ping(&self, number: usize) {
         let id = format!("ping-{number}@test");
         let local = self.local();
-        self.send(
-            format!(
-                "OPTIONS sip:ping@{} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bKping{number}\r\nFrom: <sip:ping@test>;tag=p{number}\r\nTo: <sip:ping@test>\r\nCall-ID: {id}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-                self.to
-            )
-            .as_bytes(),
+        let message = format!(
+            "OPTIONS sip:ping@{} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bKping{number}\r\nFrom: <sip:ping@test>;tag=p{number}\r\nTo: <sip:ping@test>\r\nCall-ID: {id}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            self.to
         );
-        let answer = self.receive(&id);
+        self.send(message.as_bytes());
+        // Datagrams get lost when a socket's buffer is full; senders repeat (RFC 3261 §17.1.2).
+        let answer = self.receive_or(&id, || self.send(message.as_bytes()));
         assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
     }
 }
