@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use control_plane::PlaneConfig;
-use engine_media::EngineConfig;
+use engine_media::engine::EngineConfig;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use ingress::rtp::RtpConfig;

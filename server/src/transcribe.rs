@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use crossbeam::channel;
+use engine_core::codec::Codec;
 use engine_core::handoff::{LiveLane, WorkIn};
 use engine_core::id::RecordingId;
 use engine_core::text::Transcript;
 use engine_core::work::Work;
 use engine_media::engine::{Engine, EngineConfig};
 use engine_media::files;
-use ingress::capture;
+use ingress::capture::{self, CaptureOptions};
 
 use crate::cli::TranscribeArguments;
 use crate::{embedded, log, output};
@@ -91,7 +92,9 @@ fn read_capture(
     bytes: Vec<u8>,
     arguments: &TranscribeArguments,
 ) -> anyhow::Result<Vec<Transcript>> {
-    let streams = capture::read_capture(&Bytes::from(bytes))?;
+    let options =
+        CaptureOptions { dynamic: Some(Codec::Opus), language: arguments.language };
+    let streams = capture::read(&bytes, options)?;
     let mut transcripts = Vec::new();
     for (stream, number) in streams.into_iter().zip(0..) {
         let (done, result) = channel::bounded(1);
@@ -104,7 +107,7 @@ fn read_capture(
                 let _ = done.send(rendered);
             }),
         };
-        desk.work.send(work).context("the engine has ended")?;
+        desk.work.send(work).map_err(|_| anyhow::anyhow!("the engine has ended"))?;
         transcripts.push(result.recv().context("the engine has ended")??.transcript);
     }
     Ok(transcripts)

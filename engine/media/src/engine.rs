@@ -210,7 +210,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl EngineConfig {
-    fn check(&self) -> Result<(), EngineError> {
+    /// Checks all values.
+    pub fn check(&self) -> Result<(), EngineError> {
         let wrong = |key, value, most: usize| EngineError::Setting {
             key,
             value,
