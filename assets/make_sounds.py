@@ -20,7 +20,7 @@ from scipy.signal import resample_poly
 
 HERE = Path(__file__).parent
 RATE_HZ = 16_000
-PAUSE_S = 0.55
+PAUSE_S = 0.9
 PEAK = 0.6
 
 JAPANESE = {
