@@ -72,3 +72,46 @@ pub type ArrivalsOut = Receiver<Arrival>;
 pub type WorkIn = Sender<Work>;
 /// Where the engine takes it.
 pub type WorkOut = Receiver<Work>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_lane_leaves_the_newest_on_disk_and_counts_it() {
+        let lane = LiveLane::new(2);
+        for n in 0..3_u8 {
+            lane.offer(Bytes::from(vec![n]));
+        }
+        assert_eq!(lane.skipped(), 1);
+        assert_eq!(lane.take().as_deref(), Some(&[0][..]));
+        lane.offer(Bytes::from_static(&[9]));
+        assert_eq!(lane.take().as_deref(), Some(&[1][..]));
+        assert_eq!(lane.take().as_deref(), Some(&[9][..]));
+        assert_eq!(lane.take(), None);
+        assert_eq!(lane.skipped(), 1);
+    }
+
+    #[test]
+    fn many_shards_and_one_listener_lose_nothing_but_what_is_counted() {
+        let lane = LiveLane::new(16);
+        let (shards, each) = (4, 2_000_u64);
+        let offered = AtomicU64::new(0);
+        let taken = crossbeam::thread::scope(|scope| {
+            for _ in 0..shards {
+                scope.spawn(|_| {
+                    for _ in 0..each {
+                        lane.offer(Bytes::from_static(b"x"));
+                        offered.fetch_add(1, Ordering::Release);
+                    }
+                });
+            }
+            let mut taken = 0;
+            while offered.load(Ordering::Acquire) < shards * each {
+                taken += u64::from(lane.take().is_some());
+            }
+            taken + std::iter::from_fn(|| lane.take()).count() as u64
+        });
+        assert_eq!(taken.unwrap() + lane.skipped(), shards * each);
+    }
+}

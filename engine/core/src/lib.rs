@@ -7,12 +7,14 @@
 //! The modules follow the flow packet → call → recording → samples → text → message; a module
 //! uses nouns on its left, never on its right.
 
+pub mod batcher;
 pub mod call;
 pub mod caller;
 pub mod codec;
 pub mod directory;
 pub mod dtmf;
 pub mod event;
+pub mod guards;
 pub mod handoff;
 pub mod id;
 pub mod jitter;
@@ -30,4 +32,5 @@ pub mod sound;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod transcript;
 pub mod work;
