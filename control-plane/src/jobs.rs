@@ -20,7 +20,7 @@ use crate::backoff::backoff;
 use crate::clock;
 use crate::events::EventHub;
 use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_MAX};
-use crate::message::{Message, MessageAudio};
+use crate::message::{Message, MessageAudio, StoredState};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::store::{Finished, Job, SharedStore, StoreError, Task};
 use crate::worker::Queue;
@@ -143,6 +143,9 @@ impl Jobs {
         let Some(message) = self.store.message(id).await? else {
             return Ok(Attempt::Hopeless("the message has no row".to_owned()));
         };
+        if message.state == StoredState::Deleted {
+            return self.erase(job, &objects_of(id)).await;
+        }
         let Some(sound) = self.objects.get(Object::Recording(id)).await? else {
             return Ok(Attempt::Hopeless("the recording's object is missing".to_owned()));
         };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::{MailboxesRead, MailboxesWrite, May};
-use super::extract::{JsonBody, PathId, QueryOf};
+use super::extract::{JsonBody, PathId, QueryOf, Whole};
 use super::page::{PageOf, PageQuery, cut, read_page};
 use super::problem::{Kind, Problem};
 use crate::clock;
@@ -81,6 +81,14 @@ impl From<GreetingChoice> for GreetingName {
     }
 }
 
+/// What callers of a new mailbox hear first.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FirstGreeting {
+    Default,
+    None,
+}
+
 /// A mailbox.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Mailbox)]
@@ -140,20 +148,20 @@ pub(crate) struct NewMailbox {
     /// The choices; what is left out is `ja`, `default`, a beep, no quiet limit, 60 s, nobody.
     #[serde(default)]
     language: Option<LanguageName>,
-    /// `own` needs an upload first, so it cannot be chosen here.
+    /// What callers hear first; an own greeting is uploaded once the mailbox is there.
     #[serde(default)]
-    greeting: Option<GreetingName>,
+    greeting: Option<FirstGreeting>,
     /// Whether a beep comes before recording.
     #[serde(default)]
     beep: Option<bool>,
     /// Quiet that ends a recording, in seconds.
     #[serde(default)]
-    #[schema(minimum = 2, maximum = 60)]
-    quiet_limit_s: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 2, maximum = 60)]
+    quiet_limit_s: Option<Whole>,
     /// Longest message, in seconds.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 60)]
-    recording_limit_s: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 60)]
+    recording_limit_s: Option<Whole>,
     /// Who is told of new messages by mail.
     #[serde(default)]
     #[schema(max_items = 10, example = json!(["user@example.jp"]))]
@@ -174,10 +182,10 @@ pub(crate) struct MailboxChange {
     /// Quiet that ends a recording, in seconds; null: quiet never ends it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, minimum = 2, maximum = 60)]
-    quiet_limit_s: Option<Option<u32>>,
+    quiet_limit_s: Option<Option<Whole>>,
     /// Longest message, in seconds.
-    #[schema(minimum = 1, maximum = 60)]
-    recording_limit_s: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 60)]
+    recording_limit_s: Option<Whole>,
     /// Who is told of new messages by mail; replaces the whole list.
     #[schema(max_items = 10)]
     addresses: Option<Vec<String>>,
@@ -185,7 +193,7 @@ pub(crate) struct MailboxChange {
 
 /// Tells `null` (`Some(None)`) from nothing at all (`None`, by `serde(default)`).
 #[expect(clippy::option_option, reason = "a merge patch has three answers: left out, null, value")]
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Whole>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -196,8 +204,10 @@ impl MailboxChange {
             language: self.language.map_or(old.language, Into::into),
             greeting: self.greeting.map_or(old.greeting, Into::into),
             beep: self.beep.unwrap_or(old.beep),
-            quiet_limit_s: self.quiet_limit_s.unwrap_or(old.quiet_limit_s),
-            recording_limit_s: self.recording_limit_s.unwrap_or(old.recording_limit_s),
+            quiet_limit_s: self
+                .quiet_limit_s
+                .map_or(old.quiet_limit_s, |limit| limit.map(|Whole(s)| s)),
+            recording_limit_s: self.recording_limit_s.map_or(old.recording_limit_s, |Whole(s)| s),
             addresses: self.addresses.unwrap_or(old.addresses),
         };
     }
@@ -215,7 +225,10 @@ pub(crate) async fn create(
     let number = new.number;
     let change = MailboxChange {
         language: new.language,
-        greeting: new.greeting,
+        greeting: new.greeting.map(|greeting| match greeting {
+            FirstGreeting::Default => GreetingName::Default,
+            FirstGreeting::None => GreetingName::None,
+        }),
         beep: new.beep,
         quiet_limit_s: Some(new.quiet_limit_s),
         recording_limit_s: new.recording_limit_s,

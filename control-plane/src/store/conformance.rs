@@ -240,11 +240,13 @@ async fn a_message_deleted_while_it_is_transcribed_leaves_nothing(store: &dyn St
     assert!(store.delete_message(message_id(510), START).await.unwrap());
     let erase = take(store, START).await.remove(0);
     store.end_job(&erase).await.unwrap();
-    // Its transcription was dropped with it: the result finds no lease to end.
-    assert!(!store.finish(&job, &transcribed(), START).await.unwrap());
+    assert!(store.finish(&job, &transcribed(), START).await.unwrap());
     let row = store.message(message_id(510)).await.unwrap().unwrap();
     assert_eq!((row.state, row.text), (StoredState::Deleted, None));
     assert_eq!(store.next_delivery().await.unwrap(), None);
+    let again = take(store, START).await;
+    assert_eq!(again.len(), 1, "the MP3 that was stored late is erased, too");
+    assert_eq!(again[0].task, Task::EraseMessage(message_id(510)));
     end_all(store).await;
 }
 
@@ -322,7 +324,8 @@ async fn a_deleted_mailbox_takes_its_messages_along(store: &dyn Store) {
     jobs.sort();
     let erase = |id| format!("erase_message:{}", message_id(id));
     let greeting = format!("erase_greeting:{}", mailbox.id);
-    assert_eq!(jobs, [greeting, erase(800), erase(801)]);
+    let late = format!("transcribe:{}", message_id(801));
+    assert_eq!(jobs, [greeting, erase(800), erase(801), late]);
     let late = store.keep_arrivals(&[new_message(802, mailbox.id)], START).await.unwrap();
     assert_eq!(late, [Kept::Orphaned]);
     end_all(store).await;

@@ -173,8 +173,8 @@ pub trait MessageStore: Send + Sync {
     /// erases the objects. False when there is none or it was deleted before.
     async fn delete_message(&self, id: RecordingId, now: WallTime) -> Result<bool, StoreError>;
     /// Ends a transcription: result, deliveries to everyone the mailbox names, and the job's end,
-    /// in one transaction. False, and nothing changed, when the lease was lost; the job also ends
-    /// without result when the message was deleted meanwhile.
+    /// in one transaction. False, and nothing changed, when the lease was lost. When the message
+    /// was deleted meanwhile, the job ends and leaves one that erases what was stored.
     async fn finish(
         &self,
         job: &Job,

@@ -209,6 +209,28 @@ async fn what_is_deleted_is_erased_and_no_replay_brings_it_back() {
 }
 
 #[tokio::test]
+async fn a_message_deleted_while_the_engine_has_it_leaves_no_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Centre::open(folder.path(), PlaneConfig::default()).await;
+    let mailbox = centre.mailbox("+815012345678", &["a@example.jp"]).await;
+    centre.plane.run_background().await.unwrap();
+    let arrival = arrival(1, mailbox, number("+819012345678"));
+    centre.arrive(&arrival).await;
+    let id = arrival.opened.recording;
+    let work = centre.next_work().await;
+    let path = format!("/v1/messages/{id}");
+    assert_eq!(centre.json("DELETE", &path, serde_json::Value::Null).await.0, 204);
+    let recording = folder.path().join(format!("objects/recordings/{id}.rec"));
+    let gone = || (!recording.exists()).then_some(());
+    crate::support::until("the erasure", gone).await;
+    (work.done)(Ok(rendered()));
+    // A stop drains the jobs: the late MP3 and its erasure.
+    centre.stop().await;
+    assert!(!folder.path().join(format!("objects/audio/{id}.mp3")).exists());
+    assert_eq!(std::fs::read_dir(folder.path().join("mail")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_stop_takes_what_has_arrived_first() {
     let folder = tempfile::tempdir().unwrap();
     let centre = Centre::open(folder.path(), PlaneConfig::default()).await;

@@ -62,7 +62,7 @@ async fn bad_bodies_are_refused_by_their_fault() {
     let (_folder, centre) = Centre::running().await;
     let id = centre.mailbox("+815012345678", &[]).await;
     let json_type = Some("application/json");
-    let table: [(Option<&str>, &str, u16, &str); 13] = [
+    let table: [(Option<&str>, &str, u16, &str); 14] = [
         (json_type, "{", 400, "malformed_body"),
         (json_type, "", 400, "malformed_body"),
         (json_type, "\u{0}", 400, "malformed_body"),
@@ -76,6 +76,7 @@ async fn bad_bodies_are_refused_by_their_fault() {
         (json_type, r#"{"number": "+815012345679", "greeting": "own"}"#, 422, "invalid_field"),
         (json_type, r#"{"number": "+815012345679", "addresses": ["a"]}"#, 422, "invalid_field"),
         (json_type, r#"{"number": "+815012345678"}"#, 409, "number_taken"),
+        (json_type, r#"{"number": "+815012345679", "quiet_limit_s": 5.5}"#, 422, "invalid_field"),
     ];
     for (kind, body, status, code) in table {
         let mut request = centre.request("POST", "/v1/mailboxes").body(body);
@@ -260,6 +261,7 @@ async fn the_api_does_what_its_description_says() {
     centre.reach(message.opened.recording, "transcribed").await;
     let st = std::env::var("SCHEMATHESIS").unwrap_or_else(|_| "st".to_owned());
     let output = tokio::process::Command::new(st)
+        .args(["--config-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml")])
         .args(["run", &format!("{}/v1/openapi.json", centre.url), "--url", &centre.url])
         .args(["-H", &format!("Authorization: Bearer {}", centre.key), "-n", "50"])
         .args(["--exclude-path", "/v1/events", "--request-timeout", "20"])

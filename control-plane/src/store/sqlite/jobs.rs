@@ -128,16 +128,6 @@ pub(super) async fn end_job(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Drops a message's transcription.
-pub(super) async fn drop_transcription(
-    tx: &mut Transaction<'static, Sqlite>,
-    message: &str,
-) -> Result<(), StoreError> {
-    const SQL: &str = "DELETE FROM jobs WHERE id = $1";
-    sqlx::query(SQL).bind(format!("{TRANSCRIBE}:{message}")).execute(&mut **tx).await?;
-    Ok(())
-}
-
 fn read(row: &SqliteRow, lease: &str) -> Result<Job, StoreError> {
     let id: String = row.try_get("id")?;
     let wrong = |what| unreadable(format!("job {id}"), what);

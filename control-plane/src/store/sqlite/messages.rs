@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
-use super::jobs::{drop_transcription, end_job, put_job};
+use super::jobs::{end_job, put_job};
 use super::outbox::{drop_deliveries, put_delivery};
 use super::{SqliteStore, time, unreadable};
 use crate::mailbox::{language_from_name, language_name};
@@ -141,7 +141,8 @@ impl MessageStore for SqliteStore {
         if write_result(&mut tx, id, finished).await? {
             tell(&mut tx, id, now).await?;
         } else {
-            // Deleted meanwhile: the MP3 that was just stored must go, too.
+            // Deleted meanwhile: the MP3 that was just stored must go, too, even if its erasure
+            // has been done.
             put_job(&mut tx, Task::EraseMessage(id), now).await?;
         }
         tx.commit().await?;
@@ -198,7 +199,7 @@ pub(super) async fn bury(
     if query.execute(&mut **tx).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    drop_transcription(tx, &text).await?;
+    // A transcription stays: whoever has it leased may be about to store an MP3, and erases it.
     drop_deliveries(tx, &text).await?;
     put_job(tx, Task::EraseMessage(id), now).await?;
     Ok(true)
