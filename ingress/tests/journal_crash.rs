@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use engine_core::event::MessageState;
 use engine_core::recording::EndReason;
 use ingress::journal::{DiskOp, Faults, Verdict};
 use ingress::media::{AdmissionError, MediaPlane};
@@ -76,6 +77,9 @@ fn after_a_crash_every_call_arrives_once_with_all_but_its_last_second() {
             assert!(got.len() > safe as usize, "only {} frames", got.len());
         }
     }
+    wait("what was recovered is told", || {
+        calls.iter().all(|call| next.events.states(call.recording) == [MessageState::Sealed])
+    });
     // Acknowledged, nothing is left for another start.
     for call in &calls {
         next.acks.push(call.recording);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use engine_core::journal::Extent;
+use tokio_uring::buf::BoundedBuf;
 use tokio_uring::fs::{File, OpenOptions};
 
 use crate::limits::WRITE_BUFFERS_MAX;
@@ -115,17 +116,15 @@ impl Disk {
     pub(super) async fn read(&self, extents: &[Extent]) -> io::Result<Bytes> {
         self.admit(DiskOp::Read).await?;
         let total = extents.iter().map(|extent| extent.bytes as usize).sum();
-        let mut sound: Vec<u8> = Vec::with_capacity(total);
-        let mut parts = Vec::with_capacity(extents.len());
+        let mut sound = vec![0; total];
+        let mut at = 0;
         for extent in extents {
             let file = self.readable(extent.segment).await?;
-            let buffer = Vec::with_capacity(extent.bytes as usize);
-            let (result, buffer) = file.read_exact_at(buffer, extent.offset).await;
+            let end = at + extent.bytes as usize;
+            let (result, part) = file.read_exact_at(sound.slice(at..end), extent.offset).await;
             result?;
-            parts.push(buffer);
-        }
-        for part in parts {
-            sound.extend_from_slice(&part);
+            sound = part.into_inner();
+            at = end;
         }
         Ok(sound.into())
     }

@@ -112,6 +112,8 @@ impl Keeper {
             Rc::clone(&completions),
             Arc::clone(&counters),
         ));
+        // What an earlier run left is told like what this one seals.
+        let durable = inheritance.arrivals.iter().map(without_sound).collect();
         Self {
             core,
             disk,
@@ -125,7 +127,7 @@ impl Keeper {
             acks,
             under_way: HashSet::new(),
             refused: Vec::new(),
-            durable: Vec::new(),
+            durable,
             counters,
             until: Some(Instant::default()),
         }
@@ -202,8 +204,7 @@ impl Keeper {
                 self.reading -= 1;
                 match result.and_then(arrival) {
                     Ok(arrival) => {
-                        let (opened, sealed) = (arrival.opened.clone(), arrival.sealed.clone());
-                        self.durable.push(Arrival { opened, sealed, sound: Bytes::new() });
+                        self.durable.push(without_sound(&arrival));
                         self.waiting.push_back(arrival);
                     }
                     Err(error) => {
@@ -350,6 +351,11 @@ async fn write_in_order(
         };
         completions.push(Done::Input(input));
     }
+}
+
+fn without_sound(arrival: &Arrival) -> Arrival {
+    let (opened, sealed) = (arrival.opened.clone(), arrival.sealed.clone());
+    Arrival { opened, sealed, sound: Bytes::new() }
 }
 
 /// Reads the first and the last entry of a recording file.
