@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use super::calls::{Command, Place};
 use super::counters::count;
-use super::invite::{no_sdp, session_timer};
+use super::invitation::{no_sdp, session_timer};
 use super::refusal::Refusal;
 use super::sdp::{Agreed, Local, Remote, SdpError};
 use super::server::Site;

@@ -367,6 +367,44 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_file_is_read() {
+        let config: SipConfig = toml::from_str(
+            r#"
+            udp = ["0.0.0.0:5060", "[::]:5060"]
+            tcp = []
+            other_peers = "request-uri-only"
+            media_addresses = ["203.0.113.7"]
+            codecs = ["PCMU", "opus"]
+
+            [[trunks]]
+            name = "carrier"
+            addresses = ["192.0.2.0/24", "2001:db8::1"]
+            mailbox_sources = ["request-uri", "diversion", "history-info"]
+
+            [[trunks]]
+            name = "other"
+            addresses = ["198.51.100.1"]
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.codecs, [Codec::Pcmu, Codec::Opus]);
+        assert_eq!(config.trunks[0].mailbox_sources.len(), 3);
+        assert_eq!(config.trunks[1].mailbox_sources, MailboxSource::DEFAULT_ORDER);
+        let rtp = |text: &str| config.advertised(text.parse().unwrap()).to_string();
+        assert_eq!(rtp("10.0.0.1:40000"), "203.0.113.7:40000");
+        assert_eq!(rtp("[2001:db8::2]:40000"), "[2001:db8::2]:40000");
+        for (text, said) in [
+            ("upd = []", "upd"),
+            ("codecs = [\"AMR\"]", "AMR"),
+            ("[[trunks]]\nname = \"x\"\naddresses = [\"192.0.2.0/99\"]", "192.0.2.0/99"),
+        ] {
+            let error = toml::from_str::<SipConfig>(text).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
     fn senseless_configurations_name_the_key() {
         let base = SipConfig::default;
         assert_eq!(base().check(), Ok(()));

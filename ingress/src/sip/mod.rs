@@ -6,7 +6,8 @@
 //!
 //! * `gate` refuses statelessly before anything is allocated for a request,
 //! * `forwarding`, `caller_id`, `number`, `sdp`, `session_timer`, `screen` are pure rules,
-//! * `invite` takes a new call, `call` leads it to its end, `request` serves everything else.
+//! * `invitation` reads an INVITE, `invite` takes the call, `call` leads it to its end,
+//!   `request` serves everything else.
 //!
 //! UDP messages above 8 192 octets are dropped and counted: rsipstack reads no more. RFC 3261
 //! §18.1.1 sends anything above 1 300 octets over TCP anyway, which takes 65 535.
@@ -21,6 +22,7 @@ pub(crate) mod counters;
 mod datagram;
 pub mod forwarding;
 mod gate;
+mod invitation;
 mod invite;
 mod limits;
 pub(crate) mod listen;

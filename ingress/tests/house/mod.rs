@@ -98,7 +98,7 @@ impl MediaPlane for Records {
                 return Err(error);
             }
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let port = 40_000 + 2 * (number % 10_000) as u16;
+            let port = 40_000 + 2 * (number % 5_000) as u16;
             let call = CallId { shard: 0, number };
             let local_rtp = *self.rtp.lock().unwrap();
             let local_rtp = local_rtp.unwrap_or_else(|| SocketAddr::new(local, port));
