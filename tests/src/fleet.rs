@@ -128,11 +128,8 @@ impl Fleet {
                 return;
             }
             let at = caller.outcome.sent;
-            let payload = RtpPayload {
-                payload_type: 0,
-                ticks: 160,
-                octets: caller.plan.frames[at].clone(),
-            };
+            let payload =
+                RtpPayload { payload_type: 0, ticks: 160, octets: caller.plan.frames[at].clone() };
             let packet = rtp(&payload, at as u16, at as u32 * 160);
             // A server that was just killed refuses: the packet is lost, as on a network.
             let _ = caller.media.send_to(&packet, to);
@@ -166,8 +163,7 @@ impl Fleet {
         let local = self.sip.local_addr().unwrap();
         let (server, tag) = (self.server, &self.tag);
         let (called, from) = (&caller.plan.to, &caller.plan.from);
-        let content =
-            if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let message = format!(
             "{method} sip:{called}@{server} SIP/2.0\r\n\
              Via: SIP/2.0/UDP {local};branch=z9hG4bK{tag}{index}{method}{sequence}\r\n\

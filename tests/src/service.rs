@@ -80,7 +80,8 @@ impl Service {
         for address in sip {
             command.args(["--sip", address]);
         }
-        let log = std::fs::File::options().create(true).append(true).open(data.join("log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(data.join("log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -154,7 +155,9 @@ impl Service {
         let headers = response
             .headers()
             .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+            .map(|(name, value)| {
+                (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into())
+            })
             .collect();
         let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
         Answer { status: response.status().as_u16(), headers, body }

@@ -32,7 +32,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !name.starts_with('.') && !["target", "node_modules", "third-party"].contains(&&*name) {
+            if !name.starts_with('.')
+                && !["target", "node_modules", "third-party"].contains(&&*name)
+            {
                 sources(&path, found);
             }
         } else if path.extension().is_some_and(|ending| ending == "rs") {

@@ -27,8 +27,10 @@ fn baresip_says(service: &Service, number: &str, codec: &str, wav: &Path) {
         folder.path().join("heard.wav").display()
     );
     std::fs::write(folder.path().join("config"), config).unwrap();
-    let account =
-        format!("<sip:+819012345678@127.0.0.1>;regint=0;audio_codecs={codec};audio_source=aufile,{}\n", speech.display());
+    let account = format!(
+        "<sip:+819012345678@127.0.0.1>;regint=0;audio_codecs={codec};audio_source=aufile,{}\n",
+        speech.display()
+    );
     std::fs::write(folder.path().join("accounts"), account).unwrap();
     std::fs::write(folder.path().join("contacts"), "").unwrap();
     let output = program("baresip")
@@ -112,7 +114,9 @@ fn a_call_becomes_text_sound_and_mail() {
 
     let mail = wait_for("the mail", || {
         let folder = std::fs::read_dir(data.path().join("mail")).ok()?;
-        folder.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "eml"))
+        folder
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|e| e == "eml"))
     });
     assert_mail(&mail, message["text"].as_str().unwrap(), &audio.body);
     service.stop();

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::Duration;
 
 use engine_core::codec::Codec;
 use rusuden_tests::captures::{RtpPayload, write_pcap};
@@ -32,7 +33,8 @@ const STREAMS: [Stream; 4] = [
 
 fn payloads(stream: &Stream) -> Vec<RtpPayload> {
     let (wav, _) = sounds::message("late");
-    let sound = engine_media::files::read(&std::fs::read(wav).unwrap()).unwrap();
+    let file = bytes::Bytes::from(std::fs::read(wav).unwrap());
+    let sound = engine_media::files::read_sound(file, Duration::from_secs(30)).unwrap();
     let frames = engine_media::codec::encode_frames(&sound, stream.codec).unwrap();
     frames
         .into_iter()
