@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// A reading of the counters. Retransmissions count once; what a rate or admission limit refuses
-/// counts as offered and refused.
+/// A reading of the counters. A retransmission of an INVITE that was taken is not counted again;
+/// one that was refused at the gate leaves no trace there, so its retransmission is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SipCounters {
     /// INVITEs outside a call.

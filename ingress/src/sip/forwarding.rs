@@ -84,7 +84,7 @@ pub enum ForwardingError {
     },
 }
 
-/// Candidate mailbox numbers in E.164, each once, best first, at most [`CANDIDATES_MAX`].
+/// Candidate mailbox numbers in E.164, each once, best first, at most eight.
 pub fn candidates(
     order: &[MailboxSource],
     headers: &ForwardingHeaders<'_>,
