@@ -24,7 +24,9 @@ pub struct JournalConfig {
     /// A segment is closed once it is this long.
     pub segment_bytes_max: u64,
     /// Longest time from a chunk to its sync: chunks gather for half of it, the disk may take the
-    /// other half. The last chunk of a recording does not wait.
+    /// other half. The last chunk of a recording does not wait. A crash costs at most this, the
+    /// time between two flushes of a call, and [`crate::limits::REORDER_WAIT_MAX`]; together they
+    /// must stay within [`crate::limits::COMMIT_INTERVAL_MAX`].
     pub commit_interval: Duration,
     /// Most bytes that may wait for the disk. Beyond it new calls are refused
     /// ([`Journal::is_congested`]), and beyond twice of it calls under way are ended
