@@ -15,6 +15,7 @@ use engine_core::caller::Caller;
 use engine_core::codec::Codec;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::jitter::{Input, Jitter, JitterConfig, Output};
+use engine_core::limits::CHUNK_FLUSH_BYTES;
 use engine_core::packet::Packet;
 use engine_core::recording::{ChunkWriter, EndReason, Opened, Sealed};
 use engine_core::text::LanguageChoice;
@@ -85,6 +86,8 @@ struct Stream {
     key: Key,
     jitter: Jitter,
     writer: ChunkWriter,
+    /// Chunks that are finished.
+    sound: BytesMut,
     opened: Opened,
     first: Instant,
     last: Instant,
@@ -221,7 +224,8 @@ impl Stream {
         let config = JitterConfig { codec, payload_type: key.payload_type };
         let (first, last) = (datagram.at, datagram.at);
         let jitter = Jitter::new(config);
-        Self { codec, key, jitter, writer, opened, first, last, frames: 0, end: RtpTicks(0) }
+        let (sound, frames, end) = (BytesMut::new(), 0, RtpTicks(0));
+        Self { codec, key, jitter, writer, sound, opened, first, last, frames, end }
     }
 
     fn take(&mut self, at: Instant, packet: Packet) {
@@ -238,7 +242,16 @@ impl Stream {
                 self.writer.frame(released.ticks, released.after_silence, &released.payload);
                 self.frames += 1;
                 self.end = self.end.max(RtpTicks(released.ticks.0 + released.duration.0));
+                if self.writer.pending_bytes() >= CHUNK_FLUSH_BYTES {
+                    self.finish_chunk();
+                }
             }
+        }
+    }
+
+    fn finish_chunk(&mut self) {
+        if let Some(chunk) = self.writer.finish(CHUNK_FLUSH_BYTES) {
+            self.sound.extend_from_slice(&chunk);
         }
     }
 
@@ -260,11 +273,12 @@ impl Stream {
             call_ms,
             lost: stats.lost,
         });
+        self.finish_chunk();
         Some(CapturedStream {
             ssrc: self.key.ssrc,
             codec: self.codec,
             source: self.key.source,
-            sound: self.writer.finish(0)?,
+            sound: self.sound.freeze(),
             packets: stats.packets,
             lost: stats.lost,
         })

@@ -45,6 +45,8 @@ pub const WRITE_BUFFERS_MAX: usize = 1_024;
 pub const COMMIT_GATHER: Duration = Duration::from_millis(20);
 /// Time that a drain gives the disk after its limit has passed.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(5);
+/// Longest wait for operations that the kernel still carries out when a shard ends.
+pub const RING_REST_MAX: Duration = Duration::from_secs(1);
 /// Longest capture file that is read.
 pub const CAPTURE_BYTES_MAX: u64 = 1 << 30;
 /// Most RTP streams that are told apart in one capture.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use engine_core::event::MessageState;
 use engine_core::recording::EndReason;
 use ingress::journal::{DiskOp, Faults, Verdict};
+use ingress::limits::{DRAIN_GRACE, RING_REST_MAX};
 use ingress::media::{AdmissionError, MediaPlane};
 use rtp_bed::{Bed, Call, Phone, expected, frames, pace, packet, wait};
 
@@ -123,6 +124,7 @@ fn arrivals_wait_for_room_and_come_all() {
 struct Disk {
     full: AtomicBool,
     hangs: AtomicBool,
+    stands_still: AtomicBool,
     bad_syncs: AtomicU32,
 }
 
@@ -136,7 +138,11 @@ impl Faults for Disk {
                 .is_ok();
         // A hanging disk answers after 50 ms; real ones take seconds, tests need not.
         let hangs = self.hangs.load(Ordering::SeqCst).then_some(Duration::from_millis(50));
+        let stands_still = self.stands_still.load(Ordering::SeqCst);
         Box::pin(async move {
+            if stands_still {
+                std::future::pending::<()>().await;
+            }
             if let Some(pause) = hangs {
                 tokio::time::sleep(pause).await;
             }
@@ -210,4 +216,23 @@ fn a_full_disk_refuses_new_calls_ends_those_under_way_and_recovers() {
     let reasons: Vec<_> = calls.iter().map(|_| bed.arrival().sealed.reason).collect();
     assert!(reasons.contains(&EndReason::DiskFull), "{reasons:?}");
     bed.reserve().unwrap();
+}
+
+#[test]
+fn a_disk_that_stands_still_does_not_hold_up_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Disk::default());
+    let bed = Bed::start_with(dir.path(), Some(disk.clone()), 64, |_| ());
+    let phone = Phone::new();
+    let call = bed.call(&phone, |_| ());
+    bed.until("the opening is on disk", |count| count.commits > 0 && count.backlog_bytes == 0);
+    disk.stands_still.store(true, Ordering::SeqCst);
+    stream(&phone, &call, 0, 20);
+    let started = Instant::now();
+    bed.shards.stop();
+    assert!(started.elapsed() < DRAIN_GRACE + RING_REST_MAX + Duration::from_secs(20));
+    drop(bed);
+    // What was on disk is there at the next start.
+    let next = Bed::start(dir.path(), |_| ());
+    assert_eq!(next.arrival().opened.recording, call.recording);
 }

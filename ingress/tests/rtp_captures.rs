@@ -139,6 +139,13 @@ fn every_link_layer_and_both_formats_give_the_same_recording() {
 }
 
 #[test]
+fn a_long_call_spans_many_chunks() {
+    let streams = read(&pcap(1, &call(false, 5_000)), OPTIONS).unwrap();
+    assert_eq!(frames(&streams[0].sound), expected(5_000));
+    assert!(chunks(streams[0].sound.clone()).count() > 1);
+}
+
+#[test]
 fn disorder_and_loss_are_treated_as_in_a_live_call() {
     let mut packets = call(false, 50);
     packets.swap(10, 11);

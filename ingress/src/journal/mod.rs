@@ -8,7 +8,7 @@ mod acks;
 mod disk;
 mod recovery;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::rc::Rc;
@@ -53,11 +53,18 @@ enum Job {
 #[derive(Default)]
 struct Completions {
     done: RefCell<VecDeque<Done>>,
+    /// Tasks and jobs that have not finished.
+    under_way: Cell<usize>,
     wake: Notify,
 }
 
 impl Completions {
+    fn begin(&self) {
+        self.under_way.set(self.under_way.get() + 1);
+    }
+
     fn push(&self, done: Done) {
+        self.under_way.set(self.under_way.get() - 1);
         self.done.borrow_mut().push_back(done);
         self.wake.notify_one();
     }
@@ -195,6 +202,12 @@ impl Keeper {
         self.under_way.is_empty()
     }
 
+    /// Whether the ring works for this keeper now. While it does, the runtime must not be dropped:
+    /// tokio-uring 0.5 then frees the buffers of operations that the kernel still carries out.
+    pub fn is_disk_busy(&self) -> bool {
+        self.completions.under_way.get() > 0
+    }
+
     fn take(&mut self, now: Instant, done: Done) {
         match done {
             Done::Input(input) => {
@@ -246,6 +259,7 @@ impl Keeper {
     }
 
     fn job(&mut self, job: Job) {
+        self.completions.begin();
         // The task lives as long as the ring, which outlives the keeper.
         self.jobs.send(job).unwrap_or_else(|_| error!("The journal's writing task is gone."));
     }
@@ -270,6 +284,7 @@ impl Keeper {
             let due = self.readbacks.iter().position(|readback| readback.not_before <= now);
             let Some(readback) = due.and_then(|at| self.readbacks.remove(at)) else { break };
             self.reading += 1;
+            self.completions.begin();
             let (disk, completions) = (Rc::clone(&self.disk), Rc::clone(&self.completions));
             tokio_uring::spawn(async move {
                 let result = disk.read(&readback.extents).await;
@@ -281,6 +296,7 @@ impl Keeper {
     fn remove(&mut self, now: Instant) {
         while self.removals.front().is_some_and(|(_, not_before)| *not_before <= now) {
             let Some((segment, _)) = self.removals.pop_front() else { break };
+            self.completions.begin();
             let (disk, completions) = (Rc::clone(&self.disk), Rc::clone(&self.completions));
             tokio_uring::spawn(async move {
                 completions.push(Done::Removed(segment, disk.remove(segment).await));

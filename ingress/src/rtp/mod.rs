@@ -17,6 +17,7 @@ pub mod slab;
 pub mod wire;
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -309,7 +310,10 @@ impl Seed {
                 return;
             }
         };
-        ring.block_on(async {
+        // Dropped only at rest: tokio-uring 0.5 frees the buffers of operations under way when its
+        // runtime is dropped, be it by a panic. A ring that does not come to rest is leaked.
+        let ring = ManuallyDrop::new(ring);
+        let at_rest = ring.block_on(async {
             let disk = DiskPlace {
                 dir: deps.journal_dir.clone(),
                 shard: self.index,
@@ -333,8 +337,13 @@ impl Seed {
             let ports = Ports::new(config, self.index);
             let shard = Shard::new(self.index, receive, ports, world, config.commit_interval());
             let _ = ready.send(Ok(()));
-            shard.run(queue).await;
+            shard.run(queue).await
         });
+        if at_rest {
+            drop(ManuallyDrop::into_inner(ring));
+        } else {
+            warn!(shard = self.index, "The disk hangs; the shard ends without it.");
+        }
     }
 }
 

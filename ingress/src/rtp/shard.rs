@@ -25,7 +25,8 @@ use super::ports::Ports;
 use super::receive::Receive;
 use super::seats::Ticket;
 use crate::limits::{
-    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, DRAIN_GRACE, RESERVATION_MAX, ROUNDS_EVERY, TICK,
+    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, DRAIN_GRACE, RESERVATION_MAX, RING_REST_MAX,
+    ROUNDS_EVERY, TICK,
 };
 use crate::media::{AdmissionError, RemoteChange, Reservation};
 
@@ -92,8 +93,9 @@ impl<R: Receive> Shard<R> {
         }
     }
 
-    /// Runs until told to quit, or until nobody can tell it anything any more.
-    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    /// Runs until told to quit, or until nobody can tell it anything any more. Returns whether
+    /// the ring has come to rest.
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> bool {
         loop {
             let wake = self.next_wake();
             tokio::select! {
@@ -117,6 +119,14 @@ impl<R: Receive> Shard<R> {
             }
         }
         debug!(shard = self.index, "The shard has ended.");
+        let limit = Clock::now() + RING_REST_MAX;
+        while self.world.keeper.is_disk_busy() && Clock::now() < limit {
+            tokio::select! {
+                () = self.world.keeper.wake() => {}
+                () = tokio::time::sleep_until(limit.into()) => {}
+            }
+        }
+        !self.world.keeper.is_disk_busy()
     }
 
     fn now(&self) -> Instant {
