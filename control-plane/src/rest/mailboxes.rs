@@ -195,8 +195,11 @@ pub(crate) struct MailboxChange {
 
 /// Addresses as clients should send them: somewhat stricter than what is taken.
 fn addresses_schema() -> Array {
-    let pattern =
-        r"^[a-z0-9]+([._+-][a-z0-9]+)*@[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+$";
+    // Bounded so that whatever fits also fits RFC 5321 §4.5.3.1 (64 octets before the @).
+    let pattern = concat!(
+        "^[A-Za-z0-9]{1,40}([._+-][A-Za-z0-9]{1,7}){0,3}",
+        "@([A-Za-z0-9]{1,25}(-[A-Za-z0-9]{1,25})?[.]){1,3}[A-Za-z]{2,24}$",
+    );
     let address = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
     ArrayBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
