@@ -7,12 +7,14 @@ use engine_core::sound::SoundId;
 use engine_core::text::{Language, LanguageChoice};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
 use super::auth::{MailboxesRead, MailboxesWrite, May};
 use super::extract::{JsonBody, PathId, QueryOf, Whole};
 use super::page::{PageOf, PageQuery, cut, read_page};
 use super::problem::{Kind, Problem};
 use crate::clock;
+use crate::limits::ADDRESSES_MAX;
 use crate::mailbox::{GreetingChoice, MailboxSettings, StoredMailbox};
 use crate::plane::ControlPlane;
 use crate::store::After;
@@ -164,7 +166,7 @@ pub(crate) struct NewMailbox {
     recording_limit_s: Option<Whole>,
     /// Who is told of new messages by mail.
     #[serde(default)]
-    #[schema(max_items = 10, example = json!(["user@example.jp"]))]
+    #[schema(schema_with = addresses_schema)]
     addresses: Option<Vec<String>>,
 }
 
@@ -187,8 +189,25 @@ pub(crate) struct MailboxChange {
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 60)]
     recording_limit_s: Option<Whole>,
     /// Who is told of new messages by mail; replaces the whole list.
-    #[schema(max_items = 10)]
+    #[schema(schema_with = addresses_schema)]
     addresses: Option<Vec<String>>,
+}
+
+/// Addresses as clients should send them: somewhat stricter than what is taken.
+fn addresses_schema() -> Array {
+    // Bounded so that whatever fits also fits RFC 5321 §4.5.3.1 (64 octets before the @).
+    let pattern = concat!(
+        "^[A-Za-z0-9]{1,40}([._+-][A-Za-z0-9]{1,7}){0,3}",
+        "@([A-Za-z0-9]{1,25}(-[A-Za-z0-9]{1,25})?[.]){1,3}[A-Za-z]{2,24}$",
+    );
+    let address = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(address.examples(["user@example.jp"]))
+        .description(Some("Who is told of new messages by mail; the whole list."))
+        .max_items(Some(ADDRESSES_MAX))
+        .unique_items(true)
+        .build()
 }
 
 /// Tells `null` (`Some(None)`) from nothing at all (`None`, by `serde(default)`).
