@@ -21,6 +21,7 @@ use engine_media::resample::{Resampler, resample_all};
 use engine_media::speech::{SpeechDetector, WindowPlan};
 use engine_media::whisper::{Heard, ModelFolder, Recognizer, RecognizerOptions};
 use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
 
 const SAMPLES: usize = 160_000;
 const FRAMES: usize = 1_000;
@@ -119,7 +120,7 @@ fn naive_mel(pcm: &[f32], filters: &[Vec<f32>]) -> Vec<f32> {
             .collect();
         let mut spectrum = fft.make_output_vec();
         fft.process(&mut input, &mut spectrum).expect("the buffers are the plan's own");
-        let power: Vec<f32> = spectrum.iter().map(|bin| bin.norm_sqr()).collect();
+        let power: Vec<f32> = spectrum.iter().map(Complex::norm_sqr).collect();
         out.extend(filters.iter().map(|filter| {
             let sum: f32 = filter.iter().zip(&power).map(|(w, p)| w * p).sum();
             sum.max(1e-10).log10()

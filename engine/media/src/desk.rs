@@ -1,17 +1,23 @@
 //! Where windows wait for the model and texts for their recordings.
 //!
 //! In: windows of many recordings, readings of batches. Out: the next batch, and each
-//! recording's readings when all are there. Only windows of one context length share a batch;
-//! the oldest window decides which length is next. Knows nothing of sound or of the model.
+//! recording's readings when all are there. Which windows run together is decided by
+//! `engine_core::batcher`; this is its shell: a lock, a clock, and the readers' waiting room.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
-use engine_core::text::LanguageChoice;
+use engine_core::batcher::{self, Batch, Batcher, BatcherConfig, Input, Lane, Output};
+use engine_core::id::RecordingId;
+use engine_core::text::{Language, LanguageChoice};
+use engine_core::time::Instant;
 use engine_core::work::WorkError;
 
+use crate::limits::{LIVE_WAIT, SAMPLE_RATE_HZ, WINDOW_SAMPLES_MAX, WINDOWS_MAX};
 use crate::listen::Window;
-use crate::whisper::Reading;
+use crate::mel::HOP_SAMPLES;
+use crate::whisper::{Card, Reading};
 
 /// One hearing of one recording; a recording that is heard anew gets a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +28,13 @@ pub(crate) struct Take(pub(crate) u64);
 pub(crate) enum TakeLanguage {
     Fixed(&'static str),
     Found(Arc<OnceLock<String>>),
+}
+
+impl Take {
+    /// The batcher knows takes, not recordings: one that is heard anew is another to it.
+    fn id(self) -> RecordingId {
+        RecordingId::from_u128(u128::from(self.0))
+    }
 }
 
 impl TakeLanguage {
@@ -50,6 +63,8 @@ pub(crate) struct Job {
     /// Context it is read with.
     pub(crate) frames: usize,
     pub(crate) language: TakeLanguage,
+    /// Whether somebody waits for it already.
+    pub(crate) lane: Lane,
 }
 
 /// A window with what the model read in it.
@@ -65,30 +80,60 @@ pub(crate) type Collected = Box<dyn FnOnce(Result<Vec<Read>, WorkError>) + Send>
 #[derive(Default)]
 struct Text {
     reads: BTreeMap<u32, Read>,
+    /// Windows that wait for the first one to tell the language.
+    held: Vec<Job>,
     failed: Option<String>,
     /// How many windows there are in all and who waits for them, once the take was heard out.
     end: Option<(u32, Collected)>,
 }
 
-#[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    batcher: Batcher<Job>,
     texts: HashMap<Take, Text>,
     next_take: u64,
     waiting: usize,
     stopping: bool,
 }
 
+/// What a take's waiter is to be told.
+type Told = (Collected, Result<Vec<Read>, WorkError>);
+
 /// The desk; shared by listeners and readers.
-#[derive(Default)]
 pub(crate) struct Desk {
     state: Mutex<State>,
     changed: Condvar,
+    origin: std::time::Instant,
 }
 
 impl Desk {
+    /// A desk for so many readers of this model.
+    pub(crate) fn new(card: &Card, readers: usize, batch_max: usize) -> Self {
+        let batcher = Batcher::new(BatcherConfig {
+            edges: lengths(card),
+            windows_max: batch_max,
+            padded_max: Duration::from_mins(8),
+            in_flight_max: readers,
+            waiting_max: WINDOWS_MAX,
+            // Company gathers by itself while readers are busy; a lone caller need not wait.
+            finished_wait: Duration::ZERO,
+            rerun_wait: Duration::ZERO,
+            live_wait: LIVE_WAIT,
+        });
+        let texts = HashMap::new();
+        Self {
+            state: Mutex::new(State { batcher, texts, next_take: 0, waiting: 0, stopping: false }),
+            changed: Condvar::new(),
+            origin: std::time::Instant::now(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock can panic")
+    }
+
+    fn now(&self) -> Instant {
+        let nanos = u64::try_from(self.origin.elapsed().as_nanos());
+        Instant::from_nanos(nanos.unwrap_or(u64::MAX))
     }
 
     /// Begins a take.
@@ -104,12 +149,16 @@ impl Desk {
     pub(crate) fn forget(&self, take: Take) {
         let mut state = self.lock();
         state.texts.remove(&take);
-        state.jobs.retain(|job| job.take != take);
+        state.batcher.handle(self.now(), Input::Cancel(take.id()));
     }
 
     /// Puts windows in line.
     pub(crate) fn submit(&self, jobs: impl IntoIterator<Item = Job>) {
-        self.lock().jobs.extend(jobs);
+        let mut state = self.lock();
+        for job in jobs {
+            state.offer(self.now(), job);
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -122,14 +171,16 @@ impl Desk {
         }
         state.waiting += 1;
         state.texts.entry(take).or_default().end = Some((windows, collected));
+        state.batcher.handle(self.now(), Input::Finished(take.id()));
         let done = state.take_if_whole(take);
         drop(state);
-        call(done);
+        self.changed.notify_all();
+        tell(done);
     }
 
     /// Windows in line.
-    pub(crate) fn jobs(&self) -> usize {
-        self.lock().jobs.len()
+    pub(crate) fn windows(&self) -> usize {
+        self.lock().batcher.waiting()
     }
 
     /// Takes that were heard out and wait for their text.
@@ -138,59 +189,62 @@ impl Desk {
     }
 
     /// Waits for the next batch; `None` when the desk is closed.
-    pub(crate) fn next_batch(&self, batch_max: usize) -> Option<Vec<Job>> {
+    pub(crate) fn next_batch(&self) -> Option<Batch<Job>> {
         let mut state = self.lock();
         loop {
             if state.stopping {
                 return None;
             }
-            let batch = state.batch(batch_max);
-            if !batch.is_empty() {
-                return Some(batch);
-            }
-            state = self.changed.wait(state).expect("no holder of this lock can panic");
+            let now = self.now();
+            state.batcher.handle(now, Input::Tick);
+            state = match state.batcher.poll() {
+                Output::Run(batch) => return Some(batch),
+                Output::Refused(window) => {
+                    let done = state.fail(window.payload.take, "too many windows wait");
+                    drop(state);
+                    tell(done);
+                    self.lock()
+                }
+                Output::Idle { until: Some(until) } => {
+                    let waited = self.changed.wait_timeout(state, until.since(now));
+                    waited.expect("no holder of this lock can panic").0
+                }
+                Output::Idle { until: None } => {
+                    self.changed.wait(state).expect("no holder of this lock can panic")
+                }
+            };
         }
     }
 
     /// Brings a batch's readings back, or why there are none.
-    pub(crate) fn read(&self, batch: Vec<Job>, readings: Result<Vec<Reading>, String>) {
+    pub(crate) fn read(&self, batch: Batch<Job>, readings: Result<Vec<Reading>, String>) {
         let mut state = self.lock();
+        state.batcher.handle(self.now(), Input::Done(batch.ticket));
+        let jobs = batch.windows.into_iter().map(|window| window.payload);
         let mut done = Vec::new();
-        let takes: Vec<Take> = batch.iter().map(|job| job.take).collect();
         match readings {
             Ok(readings) => {
-                for (job, reading) in batch.into_iter().zip(readings) {
-                    if let TakeLanguage::Found(slot) = &job.language {
-                        let _ = slot.set(reading.language.clone());
-                    }
-                    if let Some(text) = state.texts.get_mut(&job.take) {
-                        text.reads.insert(job.index, Read { span: job.window.span, reading });
-                    }
+                for (job, reading) in jobs.zip(readings) {
+                    let take = job.take;
+                    state.keep(self.now(), job, reading);
+                    done.extend(state.take_if_whole(take));
                 }
             }
             Err(why) => {
-                for take in &takes {
-                    if let Some(text) = state.texts.get_mut(take) {
-                        text.failed = Some(why.clone());
-                    }
-                    state.jobs.retain(|job| job.take != *take);
+                for job in jobs {
+                    done.extend(state.fail(job.take, &why));
                 }
             }
         }
-        for take in takes {
-            done.extend(state.take_if_whole(take));
-        }
         drop(state);
-        // A language that is known now may free windows that waited for it.
         self.changed.notify_all();
-        call(done);
+        tell(done);
     }
 
     /// Closes the desk: whoever waits is told.
     pub(crate) fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
-        state.jobs.clear();
         state.waiting = 0;
         let texts = std::mem::take(&mut state.texts);
         drop(state);
@@ -202,26 +256,46 @@ impl Desk {
 }
 
 impl State {
-    /// The oldest window that may be read, and others of its length.
-    fn batch(&mut self, batch_max: usize) -> Vec<Job> {
-        let ready = |job: &Job| job.index == 0 || job.language.known().is_some();
-        let Some(frames) = self.jobs.iter().find(|job| ready(job)).map(|job| job.frames) else {
-            return Vec::new();
-        };
-        let mut batch = Vec::new();
-        let mut rest = VecDeque::with_capacity(self.jobs.len());
-        for job in self.jobs.drain(..) {
-            if batch.len() < batch_max && job.frames == frames && ready(&job) {
-                batch.push(job);
-            } else {
-                rest.push_back(job);
-            }
+    /// Gives a window to the batcher, or holds it until its take's language is known.
+    fn offer(&mut self, now: Instant, job: Job) {
+        let Some(text) = self.texts.get_mut(&job.take) else { return };
+        if job.index > 0 && job.language.known().is_none() {
+            text.held.push(job);
+            return;
         }
-        self.jobs = rest;
-        batch
+        let lane = if text.end.is_some() { Lane::Finished } else { job.lane };
+        let window = batcher::Window {
+            recording: job.take.id(),
+            number: job.index,
+            length: length(job.frames),
+            language: job.language.known().and_then(Language::from_code),
+            lane,
+            payload: job,
+        };
+        self.batcher.handle(now, Input::Window(window));
     }
 
-    fn take_if_whole(&mut self, take: Take) -> Option<(Collected, Result<Vec<Read>, WorkError>)> {
+    /// Keeps a reading; if it told the take's language, windows that waited for it go on.
+    fn keep(&mut self, now: Instant, job: Job, reading: Reading) {
+        let Some(text) = self.texts.get_mut(&job.take) else { return };
+        if let TakeLanguage::Found(slot) = &job.language {
+            let _ = slot.set(reading.language.clone());
+        }
+        let held = std::mem::take(&mut text.held);
+        text.reads.insert(job.index, Read { span: job.window.span, reading });
+        for job in held {
+            self.offer(now, job);
+        }
+    }
+
+    /// A take cannot be read; its waiter is told now or when it comes.
+    fn fail(&mut self, take: Take, why: &str) -> Option<Told> {
+        self.batcher.handle(Instant::default(), Input::Cancel(take.id()));
+        self.texts.get_mut(&take)?.failed = Some(why.to_owned());
+        self.take_if_whole(take)
+    }
+
+    fn take_if_whole(&mut self, take: Take) -> Option<Told> {
         let text = self.texts.get(&take)?;
         let (windows, _) = text.end.as_ref()?;
         if text.failed.is_none() && text.reads.len() < *windows as usize {
@@ -238,8 +312,23 @@ impl State {
     }
 }
 
-fn call(done: impl IntoIterator<Item = (Collected, Result<Vec<Read>, WorkError>)>) {
+fn tell(done: impl IntoIterator<Item = Told>) {
     for (collected, result) in done {
         collected(result);
     }
+}
+
+/// The time that a context of so many frames lasts.
+fn length(frames: usize) -> Duration {
+    Duration::from_micros((frames * HOP_SAMPLES * 1_000_000 / SAMPLE_RATE_HZ as usize) as u64)
+}
+
+/// Every context length that windows of this model can have.
+fn lengths(card: &Card) -> Vec<Duration> {
+    let step = card.context_step_ms as usize * SAMPLE_RATE_HZ as usize / 1_000;
+    let samples = (0..=WINDOW_SAMPLES_MAX).step_by(step);
+    let mut lengths: Vec<Duration> = samples.map(|count| length(card.frames(count))).collect();
+    lengths.push(length(card.frames(WINDOW_SAMPLES_MAX)));
+    lengths.dedup();
+    lengths
 }

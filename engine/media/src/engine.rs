@@ -11,17 +11,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel;
+use engine_core::batcher::Lane;
 use engine_core::handoff::{LiveLane, WorkOut};
 use engine_core::text::{LanguageChoice, Transcript};
 use engine_core::work::WorkError;
 use serde::Deserialize;
 
 use crate::desk::{Desk, Job, TakeLanguage};
-use crate::limits::BATCH_MAX;
+use crate::limits::{BATCH_MAX, SAMPLES_PER_MS};
 use crate::listen::{Cutter, Window};
 use crate::listener::Listener;
+use crate::readings::transcript;
 use crate::speech::WindowPlan;
-use crate::transcript::assemble;
 use crate::whisper::{
     Card, Compute, Heard, ModelError, ModelFolder, Recognizer, RecognizerOptions,
 };
@@ -109,7 +110,7 @@ impl Engine {
         let models = (0..readers)
             .map(|_| Recognizer::load(Arc::clone(&folder), options))
             .collect::<Result<Vec<_>, _>>()?;
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk::new(&folder.card, readers, batch_max));
         let stopping = Arc::new(AtomicBool::new(false));
         let listener = Listener::new(
             Arc::clone(&desk),
@@ -123,7 +124,7 @@ impl Engine {
         engine.spawn("listen".to_owned(), move || listener.run(&live, &work))?;
         for (number, model) in models.into_iter().enumerate() {
             let desk = Arc::clone(&engine.desk);
-            engine.spawn(format!("read-{number}"), move || read(&desk, model, batch_max))?;
+            engine.spawn(format!("read-{number}"), move || read(&desk, model))?;
         }
         tracing::info!(model = %engine.folder.card.name, readers, "The engine is running.");
         Ok(engine)
@@ -164,10 +165,12 @@ impl Engine {
         cutter.finish(&mut windows);
         let take = self.desk.open();
         let count = windows.len() as u32;
-        let language = TakeLanguage::new(language);
+        let asked = language;
+        let language = TakeLanguage::new(asked);
         let jobs = windows.into_iter().zip(0..).map(|(window, index)| {
             let frames = self.folder.card.frames(window.pcm.len());
-            Job { take, index, window, frames, language: language.clone() }
+            let language = language.clone();
+            Job { take, index, window, frames, language, lane: Lane::Finished }
         });
         self.desk.submit(jobs.collect::<Vec<_>>());
         let (done, result) = channel::bounded(1);
@@ -176,7 +179,8 @@ impl Engine {
         });
         self.desk.finish(take, count, collected);
         let reads = result.recv().map_err(|_| WorkError::Stopping)??;
-        Ok(assemble(&reads, &self.folder.card, pcm_16k.len() as u64))
+        let duration_ms = (pcm_16k.len() / SAMPLES_PER_MS) as u64;
+        Ok(transcript(&reads, &self.folder.card, asked, duration_ms))
     }
 
     /// Stops: work that is not done gets [`WorkError::Stopping`]; returns when all threads ended.
@@ -237,13 +241,14 @@ pub(crate) fn plan_of(card: &Card) -> WindowPlan {
 }
 
 /// A reader's life: batch after batch.
-fn read(desk: &Desk, mut model: Recognizer, batch_max: usize) {
-    while let Some(batch) = desk.next_batch(batch_max) {
-        let windows: Vec<Heard<'_>> = batch.iter().map(heard).collect();
-        let frames = batch.first().map_or(0, |job| job.frames);
+fn read(desk: &Desk, mut model: Recognizer) {
+    while let Some(batch) = desk.next_batch() {
+        let windows: Vec<Heard<'_>> =
+            batch.windows.iter().map(|window| heard(&window.payload)).collect();
+        let frames = batch.windows.first().map_or(0, |window| window.payload.frames);
         let readings = model.read(&windows, frames).map_err(|why| why.to_string());
         if let Err(why) = &readings {
-            tracing::error!(windows = batch.len(), why, "A batch could not be read.");
+            tracing::error!(windows = batch.windows.len(), why, "A batch could not be read.");
         }
         desk.read(batch, readings);
     }

@@ -19,10 +19,10 @@ pub mod listen;
 mod listener;
 pub mod mel;
 pub mod mp3;
+#[cfg(feature = "whisper")]
+mod readings;
 pub mod resample;
 pub mod sounds;
 pub mod speech;
 mod tone;
-#[cfg(feature = "whisper")]
-mod transcript;
 pub mod whisper;

@@ -33,8 +33,10 @@ pub const LIVE_RECORDINGS_MAX: usize = 4_096;
 pub const LIVE_AGE_MAX: Duration = Duration::from_mins(10);
 /// Recordings handed over as work whose text is still being made; more wait in the queue.
 pub const WORKS_MAX: usize = 256;
-/// Windows that wait for the model before live listening pauses.
+/// Windows that wait for the model; live listening pauses when half as many do.
 pub const WINDOWS_MAX: usize = 2_048;
+/// How long a live window waits for company before it is read.
+pub const LIVE_WAIT: Duration = Duration::from_millis(200);
 /// Windows in one batch, whatever is configured.
 pub const BATCH_MAX: usize = 64;
 /// Chunks taken from the live lane at once.

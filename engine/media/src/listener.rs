@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
+use engine_core::batcher::Lane;
 use engine_core::handoff::{LiveLane, WorkOut};
 use engine_core::id::RecordingId;
 use engine_core::recording::{Chunk, chunks};
@@ -23,12 +24,11 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use crate::desk::{Desk, Job, Take, TakeLanguage};
 use crate::engine::plan_of;
 use crate::limits::{
-    CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, SAMPLES_PER_MS, WINDOWS_MAX,
-    WORKS_MAX,
+    CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, WINDOWS_MAX, WORKS_MAX,
 };
 use crate::listen::{ListenError, Listening, Window};
+use crate::readings::transcript;
 use crate::speech::WindowPlan;
-use crate::transcript::assemble;
 use crate::whisper::ModelFolder;
 
 /// Hears recordings until it is told to stop.
@@ -105,7 +105,7 @@ impl Listener {
     }
 
     fn round(&mut self, chunks: Vec<Bytes>, works: Vec<Work>) {
-        let crowded = self.ears.desk.jobs() > WINDOWS_MAX;
+        let crowded = self.ears.desk.windows() > WINDOWS_MAX / 2;
         let mut turns: HashMap<RecordingId, Turn> = HashMap::new();
         for bytes in chunks {
             let Ok(chunk) = Chunk::take(&mut bytes.clone()) else { continue };
@@ -223,7 +223,7 @@ impl Ears {
 
     fn job(&self, take: Take, index: u32, window: Window, language: &TakeLanguage) -> Job {
         let frames = self.folder.card.frames(window.pcm.len());
-        Job { take, index, window, frames, language: language.clone() }
+        Job { take, index, window, frames, language: language.clone(), lane: Lane::Live }
     }
 
     /// Hears the rest of a sealed recording and hands it in.
@@ -256,10 +256,9 @@ impl Ears {
             }
         };
         let folder = Arc::clone(&self.folder);
-        let samples = heard.duration_ms * SAMPLES_PER_MS as u64;
         let collected = Box::new(move |reads: Result<Vec<_>, WorkError>| {
             done(reads.map(|reads| Rendered {
-                transcript: assemble(&reads, &folder.card, samples),
+                transcript: transcript(&reads, &folder.card, language, heard.duration_ms),
                 mp3: heard.mp3,
                 duration_ms: heard.duration_ms,
             }));

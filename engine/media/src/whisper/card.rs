@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use engine_core::guards::Thresholds;
 use serde::Deserialize;
 
 use super::folder::{ModelError, read_json};
@@ -87,6 +88,16 @@ impl Card {
             return Err("window_min_ms may not exceed window_max_ms".to_owned());
         }
         Ok(())
+    }
+
+    /// What the guards believe of this model.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            no_speech_max: self.no_speech_max,
+            logprob_min: self.logprob_min,
+            compression_ratio_max: self.compression_ratio_max,
+            ..Thresholds::default()
+        }
     }
 
     /// Frames of context that `samples` samples are read with.

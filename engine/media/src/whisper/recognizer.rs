@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use ct2rs::sys::{ComputeType, Config, Device, StorageView, Whisper, WhisperOptions};
+use engine_core::guards::Doubts;
 use serde::Deserialize;
 
 use super::folder::{ModelError, ModelFolder};
@@ -109,6 +110,15 @@ pub struct Part {
 }
 
 impl Reading {
+    /// What speaks against it.
+    pub const fn doubts(&self) -> Doubts {
+        Doubts {
+            avg_logprob: self.avg_logprob,
+            no_speech_prob: self.no_speech_prob,
+            compression_ratio: self.compression_ratio,
+        }
+    }
+
     /// All of its text.
     pub fn text(&self) -> String {
         self.parts.iter().map(|part| part.text.as_str()).collect()
@@ -177,15 +187,9 @@ impl Recognizer {
         Ok(readings)
     }
 
-    /// Whether a reading is to be tried again at a higher temperature: it repeats itself or is
-    /// unlikely, and it is not simply silence (as the reference decides it).
+    /// Whether a reading is to be tried again at a higher temperature.
     fn failed(&self, reading: &Reading) -> bool {
-        let card = &self.folder.card;
-        let silence =
-            reading.no_speech_prob > card.no_speech_max && reading.avg_logprob < card.logprob_min;
-        let poor = reading.compression_ratio > card.compression_ratio_max
-            || reading.avg_logprob < card.logprob_min;
-        poor && !silence
+        self.folder.card.thresholds().wants_another_reading(reading.doubts())
     }
 
     /// The language of each window: given, or the likeliest.
