@@ -5,16 +5,22 @@
 //! SSRC. Knows nothing of addresses (that is `latch`) or of what is recorded (that is `call`).
 //! Holds at most [`REORDER_PACKETS_MAX`] packets and allocates nothing after it was made.
 
+mod stats;
+mod stream;
+
 use bytes::Bytes;
 
 use crate::codec::Codec;
 use crate::limits::{
-    PAYLOAD_BYTES_MAX, PREVIOUS_STREAM_MEMORY, REORDER_PACKETS_MAX, REORDER_WAIT_MAX,
-    SEQUENCE_DROPOUT_MAX, SEQUENCE_MISORDER_MAX,
+    PAYLOAD_BYTES_MAX, REORDER_PACKETS_MAX, REORDER_WAIT_MAX, SEQUENCE_DROPOUT_MAX,
+    SEQUENCE_MISORDER_MAX,
 };
 use crate::packet::Packet;
 use crate::time::{Instant, RtpTicks};
 use crate::timeline::Timeline;
+
+pub use self::stats::JitterStats;
+use self::stream::{FIRST_CYCLE, Held, Parked, Previous, Stream};
 
 /// A sequence number, widened so that it never wraps. It starts in its second cycle, so that
 /// packets from before the first one have a number too.
@@ -78,33 +84,6 @@ pub struct Released {
     pub payload: Bytes,
 }
 
-/// What a jitter has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JitterStats {
-    /// SSRC of the stream.
-    pub ssrc: Option<u32>,
-    /// Packets taken.
-    pub packets: u64,
-    /// Payload octets taken.
-    pub octets: u64,
-    /// Packets that never came.
-    pub lost: u32,
-    /// Packets that came after those behind them had gone on.
-    pub late: u32,
-    /// Packets that came twice.
-    pub duplicated: u32,
-    /// Packets that came out of order and were put right.
-    pub reordered: u32,
-    /// Packets of another stream that did not last.
-    pub stray: u32,
-    /// Packets with more than [`PAYLOAD_BYTES_MAX`].
-    pub oversized: u32,
-    /// Highest sequence number, extended by its cycles (RFC 3550 §6.4.1).
-    pub highest_sequence: u32,
-    /// Interarrival jitter in RTP ticks (RFC 3550 §6.4.1).
-    pub jitter: u32,
-}
-
 /// The jitter core.
 #[derive(Debug)]
 pub struct Jitter {
@@ -121,56 +100,6 @@ pub struct Jitter {
     stats: JitterStats,
     transit: Option<u32>,
     sixteenths: u64,
-}
-
-#[derive(Debug)]
-struct Held {
-    seq: u64,
-    arrival: Instant,
-    packet: Packet,
-}
-
-/// The stream that is listened to.
-#[derive(Debug, Clone, Copy)]
-struct Stream {
-    ssrc: u32,
-    first: u64,
-    next: u64,
-    highest: u64,
-    /// Bit n: packet `next - 1 - n` came.
-    came: u128,
-}
-
-/// The stream before this one: what it still had under way does not bring it back.
-#[derive(Debug, Clone, Copy)]
-struct Previous {
-    ssrc: u32,
-    highest: u16,
-    timestamp: u32,
-    until: Instant,
-}
-
-impl Previous {
-    fn sent(self, held: &Held, clock_hz: u32) -> bool {
-        let behind = self.highest.wrapping_sub(held.packet.sequence) <= SEQUENCE_MISORDER_MAX;
-        // A sender may restart near its old sequence numbers, but hardly near its old time too.
-        let apart = held.packet.timestamp.wrapping_sub(self.timestamp).cast_signed();
-        let memory = PREVIOUS_STREAM_MEMORY.as_secs() as u32 * clock_hz;
-        held.packet.ssrc == self.ssrc
-            && held.arrival <= self.until
-            && behind
-            && apart.unsigned_abs() <= memory
-    }
-}
-
-/// A packet that must wait until those before it have been released.
-#[derive(Debug)]
-enum Parked {
-    None,
-    /// So far ahead that the ring has no room for it.
-    Far(Held),
-    /// The first two of a new stream.
-    Restart(Held, Held),
 }
 
 impl Jitter {
@@ -304,41 +233,6 @@ impl Jitter {
         self.held += 1;
     }
 
-    /// A packet that does not fit the stream. RFC 3550 A.1: two in a row are a new stream, one is
-    /// an accident; unlike there, the first of the two is kept.
-    fn doubt(&mut self, held: Held) {
-        let clock_hz = self.config.codec.clock_hz();
-        if self.previous.is_some_and(|previous| previous.sent(&held, clock_hz)) {
-            self.stats.late += 1;
-            return;
-        }
-        if let Some(first) = self.suspect.take() {
-            let step = held.packet.sequence.wrapping_sub(first.packet.sequence).cast_signed();
-            let near = step != 0 && step.unsigned_abs() <= SEQUENCE_MISORDER_MAX;
-            if first.packet.ssrc == held.packet.ssrc && near {
-                assert!(
-                    matches!(self.parked, Parked::None),
-                    "poll is drained before the next input"
-                );
-                self.parked = Parked::Restart(first, held);
-                return;
-            }
-            self.stats.stray += 1;
-        }
-        self.suspect = Some(held);
-    }
-
-    fn drop_suspect(&mut self) {
-        if self.suspect.take().is_some() {
-            self.stats.stray += 1;
-        }
-    }
-
-    fn begin(&mut self, ssrc: u32, seq: u64) {
-        self.stream = Some(Stream { ssrc, first: seq, next: seq, highest: seq, came: 0 });
-        self.transit = None;
-    }
-
     /// The packet whose turn it is, if it may go.
     fn next_in_order(&mut self) -> Option<Held> {
         let stream = self.stream?;
@@ -362,37 +256,6 @@ impl Jitter {
         stream.came = stream.came << 1 | 1;
         self.held -= 1;
         Some(held)
-    }
-
-    /// Lets a parked packet in, now that all before it are gone.
-    fn unpark(&mut self) -> bool {
-        match std::mem::replace(&mut self.parked, Parked::None) {
-            Parked::None => false,
-            Parked::Far(held) => {
-                self.give_up_before(held.seq + 1 - REORDER_PACKETS_MAX as u64);
-                self.hold(held);
-                true
-            }
-            Parked::Restart(mut first, mut second) => {
-                self.previous = self.stream.map(|stream| Previous {
-                    ssrc: stream.ssrc,
-                    highest: stream.highest as u16,
-                    timestamp: self.timeline.timestamp(),
-                    until: self.now + PREVIOUS_STREAM_MEMORY,
-                });
-                let step = second.packet.sequence.wrapping_sub(first.packet.sequence).cast_signed();
-                if step < 0 {
-                    std::mem::swap(&mut first, &mut second);
-                }
-                first.seq = FIRST_CYCLE + u64::from(first.packet.sequence);
-                second.seq = first.seq + u64::from(step.unsigned_abs());
-                self.timeline.rejoin();
-                self.begin(first.packet.ssrc, first.seq);
-                self.fit(first);
-                self.fit(second);
-                true
-            }
-        }
     }
 
     fn give_up_before(&mut self, seq: u64) {
@@ -436,25 +299,7 @@ impl Jitter {
             payload: packet.payload,
         }
     }
-
-    /// RFC 3550 A.8, the integer form.
-    fn observe(&mut self, held: &Held) {
-        if held.packet.payload_type != self.config.payload_type {
-            return;
-        }
-        let hz = u64::from(self.config.codec.clock_hz());
-        let nanos = held.arrival.as_nanos();
-        let arrival =
-            (nanos / 1_000_000_000 * hz).wrapping_add(nanos % 1_000_000_000 * hz / 1_000_000_000);
-        let transit = (arrival as u32).wrapping_sub(held.packet.timestamp);
-        if let Some(last) = self.transit.replace(transit) {
-            let change = u64::from(transit.wrapping_sub(last).cast_signed().unsigned_abs());
-            self.sixteenths = self.sixteenths + change - ((self.sixteenths + 8) >> 4);
-        }
-    }
 }
-
-const FIRST_CYCLE: u64 = 1 << 16;
 
 #[cfg(test)]
 mod tests {

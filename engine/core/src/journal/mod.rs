@@ -8,15 +8,21 @@
 //! commit). Chunks stay in memory until a sync has covered them, so that a segment whose disk
 //! fails can be written anew elsewhere; [`recover`] counts a chunk that lies in two places once.
 
+mod commit;
+mod segments;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::id::RecordingId;
-use crate::limits::{WRITE_BYTES_MAX, WRITE_CHUNKS_MAX, WRITE_RETRY_MAX, WRITE_RETRY_MIN};
+use crate::limits::WRITE_RETRY_MIN;
 pub use crate::recovery::{Recovered, RecoveryReport, recover};
 use crate::time::Instant;
+
+use self::commit::{Item, Retry, Stored, Syncing, Waiting, Writing};
+use self::segments::{Closed, Segment};
 
 /// Limits of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,72 +142,12 @@ pub struct Journal {
     outbox: VecDeque<Output>,
 }
 
-/// One chunk on its way to the disk.
-#[derive(Debug, Clone)]
-struct Item {
-    /// Order of appending, over all recordings.
-    number: u64,
-    recording: RecordingId,
-    /// Its place among the recording's chunks.
-    index: usize,
-    chunk: Bytes,
-}
-
-#[derive(Debug)]
-struct Stored {
-    item: Item,
-    extent: Extent,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    items: VecDeque<Item>,
-    bytes: u64,
-    since: Option<Instant>,
-    urgent: bool,
-}
-
-#[derive(Debug)]
-struct Writing {
-    ticket: u64,
-    segment: u64,
-    stored: Vec<Stored>,
-}
-
-#[derive(Debug)]
-struct Syncing {
-    ticket: u64,
-    segment: u64,
-    chunks: usize,
-}
-
-#[derive(Debug)]
-struct Segment {
-    number: u64,
-    end: u64,
-    /// Durable chunks here whose recordings are not acknowledged.
-    needed: u64,
-}
-
-#[derive(Debug)]
-struct Closed {
-    needed: u64,
-    /// Chunks before this one may lie only here until they are durable elsewhere.
-    keep_until: u64,
-}
-
 #[derive(Debug, Default)]
 struct Tracked {
     extents: Vec<Extent>,
     durable: usize,
     complete: bool,
     refused: bool,
-}
-
-#[derive(Debug)]
-struct Retry {
-    at: Option<Instant>,
-    pause: Duration,
 }
 
 impl Journal {
@@ -290,194 +236,6 @@ impl Journal {
         self.items += 1;
     }
 
-    /// Starts a write if one is due and none is under way.
-    fn write(&mut self) -> Option<Output> {
-        if self.writing.is_some() || self.write_due()? > self.now {
-            return None;
-        }
-        if self.current.end >= self.config.segment_bytes_max {
-            // What the old segment still has to sync is synced first.
-            if !self.written.is_empty() || self.syncing.is_some() {
-                return None;
-            }
-            self.close(0);
-        }
-        let (segment, offset) = (self.current.number, self.current.end);
-        let mut stored = Vec::new();
-        while let Some(item) = self.waiting.items.front() {
-            let bytes = item.chunk.len() as u64;
-            let full = self.current.end - offset + bytes > WRITE_BYTES_MAX;
-            if !stored.is_empty() && (full || stored.len() == WRITE_CHUNKS_MAX) {
-                break;
-            }
-            let extent = Extent { segment, offset: self.current.end, bytes: bytes as u32 };
-            let item = self.waiting.items.pop_front().expect("there is a front");
-            self.waiting.bytes -= bytes;
-            self.current.end += bytes;
-            stored.push(Stored { item, extent });
-        }
-        if self.waiting.items.is_empty() {
-            self.waiting = Waiting::default();
-        }
-        let chunks = stored.iter().map(|stored| stored.item.chunk.clone()).collect();
-        let ticket = self.ticket();
-        self.writing = Some(Writing { ticket, segment, stored });
-        Some(Output::Write { ticket, segment, offset, chunks })
-    }
-
-    /// Starts a sync if something was written and none is under way.
-    fn sync(&mut self) -> Option<Output> {
-        if self.syncing.is_some() || self.written.is_empty() {
-            return None;
-        }
-        let (ticket, segment) = (self.ticket(), self.current.number);
-        self.syncing = Some(Syncing { ticket, segment, chunks: self.written.len() });
-        Some(Output::Sync { ticket, segment })
-    }
-
-    fn on_written(&mut self, ticket: u64) {
-        let Some(writing) = self.writing.take_if(|writing| writing.ticket == ticket) else {
-            return;
-        };
-        if writing.segment == self.current.number {
-            self.written.extend(writing.stored);
-        } else {
-            // The segment was given up meanwhile.
-            self.write_again(writing.stored);
-        }
-    }
-
-    fn on_write_failed(&mut self, ticket: u64) {
-        let Some(writing) = self.writing.take_if(|writing| writing.ticket == ticket) else {
-            return;
-        };
-        if writing.segment == self.current.number {
-            self.give_up_segment();
-        }
-        self.write_again(writing.stored);
-    }
-
-    fn on_synced(&mut self, ticket: u64) {
-        let Some(syncing) = self.syncing.take_if(|syncing| syncing.ticket == ticket) else {
-            return;
-        };
-        if syncing.segment != self.current.number {
-            return;
-        }
-        self.retry = Retry { at: None, pause: WRITE_RETRY_MIN };
-        for Stored { item, extent } in self.written.drain(..syncing.chunks) {
-            self.backlog_bytes -= item.chunk.len() as u64;
-            self.current.needed += 1;
-            let tracked = self
-                .recordings
-                .get_mut(&item.recording)
-                .expect("a recording is forgotten only after all of it was durable");
-            tracked.extents[item.index] = extent;
-            tracked.durable += 1;
-            if tracked.complete && tracked.durable == tracked.extents.len() {
-                let extents = tracked.extents.clone();
-                let recording = item.recording;
-                self.outbox.push_back(Output::Durable { recording, extents });
-            }
-        }
-    }
-
-    fn on_sync_failed(&mut self, ticket: u64) {
-        let Some(syncing) = self.syncing.take_if(|syncing| syncing.ticket == ticket) else {
-            return;
-        };
-        if syncing.segment == self.current.number {
-            self.give_up_segment();
-        }
-    }
-
-    /// Writes what the current segment does not safely hold to a new one, after a pause.
-    fn give_up_segment(&mut self) {
-        let written = std::mem::take(&mut self.written);
-        self.write_again(written);
-        self.close(self.items);
-        self.retry.at = Some(self.now + self.retry.pause);
-        self.retry.pause = (self.retry.pause * 2).min(WRITE_RETRY_MAX);
-    }
-
-    fn write_again(&mut self, stored: impl IntoIterator<Item = Stored>) {
-        for Stored { item, .. } in stored {
-            self.waiting.bytes += item.chunk.len() as u64;
-            self.waiting.items.push_back(item);
-        }
-        self.waiting.items.make_contiguous().sort_by_key(|item| item.number);
-        if !self.waiting.items.is_empty() {
-            self.waiting.since.get_or_insert(self.now);
-            self.waiting.urgent = true;
-        }
-    }
-
-    /// Closes the current segment and begins the next.
-    fn close(&mut self, keep_until: u64) {
-        let next = Segment { number: self.current.number + 1, end: 0, needed: 0 };
-        let Segment { number, needed, .. } = std::mem::replace(&mut self.current, next);
-        self.closed.insert(number, Closed { needed, keep_until });
-    }
-
-    fn forget(&mut self, recording: RecordingId) {
-        for recordings in self.adopted.values_mut() {
-            recordings.remove(&recording);
-        }
-        let whole =
-            |tracked: &Tracked| tracked.complete && tracked.durable == tracked.extents.len();
-        if !self.recordings.get(&recording).is_some_and(whole) {
-            return;
-        }
-        let tracked = self.recordings.remove(&recording).expect("it was there a moment ago");
-        for extent in tracked.extents {
-            if extent.segment == self.current.number {
-                self.current.needed -= 1;
-            } else if let Some(closed) = self.closed.get_mut(&extent.segment) {
-                closed.needed -= 1;
-            }
-        }
-    }
-
-    /// Removes segments that nothing needs. When nothing at all is under way the current one
-    /// goes too: no caller's voice stays behind on the disk.
-    fn collect(&mut self) {
-        let is_quiet = self.writing.is_none() && self.syncing.is_none();
-        if self.recordings.is_empty() && is_quiet && self.current.end > 0 {
-            self.close(0);
-        }
-        let undurable = [
-            self.written.front().map(|stored| stored.item.number),
-            self.writing.iter().flat_map(|w| &w.stored).map(|stored| stored.item.number).next(),
-            self.waiting.items.front().map(|item| item.number),
-        ];
-        let oldest = undurable.into_iter().flatten().min().unwrap_or(self.items);
-        let writing = self.writing.as_ref().map(|writing| writing.segment);
-        let syncing = self.syncing.as_ref().map(|syncing| syncing.segment);
-        let outbox = &mut self.outbox;
-        self.closed.retain(|&segment, closed| {
-            let busy = writing == Some(segment) || syncing == Some(segment);
-            let stays = busy || closed.needed > 0 || closed.keep_until > oldest;
-            if !stays {
-                outbox.push_back(Output::Remove { segment });
-            }
-            stays
-        });
-        self.adopted.retain(|&segment, recordings| {
-            if recordings.is_empty() {
-                outbox.push_back(Output::Remove { segment });
-            }
-            !recordings.is_empty()
-        });
-    }
-
-    /// When the next write is due; `None`: nothing waits.
-    fn write_due(&self) -> Option<Instant> {
-        let since = self.waiting.since?;
-        let gathered = self.waiting.urgent || self.waiting.bytes >= WRITE_BYTES_MAX;
-        let due = if gathered { since } else { since + self.config.commit_interval / 2 };
-        Some(self.retry.at.map_or(due, |retry| retry.max(due)))
-    }
-
     fn wakes(&self) -> Option<Instant> {
         // A due write that has not started waits for an answer from the disk, not for time.
         self.write_due().filter(|&due| self.writing.is_none() && due > self.now)
@@ -492,6 +250,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{WRITE_CHUNKS_MAX, WRITE_RETRY_MAX};
 
     const A: RecordingId = RecordingId::from_u128(1);
     const B: RecordingId = RecordingId::from_u128(2);

@@ -4,62 +4,28 @@
 //! for the journal, when to hang up, when the recording is sealed. Knows nothing of sockets, SIP
 //! messages or files.
 
+mod clocks;
+mod plan;
+mod stats;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::dtmf::Keys;
 use crate::jitter::{self, Jitter, JitterConfig, Released};
 use crate::latch::{Latch, Verdict};
-use crate::limits::CALL_MAX;
 use crate::loudness::Loudness;
 use crate::packet::Packet;
 use crate::player::Player;
 use crate::recorder::Recorder;
-use crate::recording::{EndReason, Opened, Sealed};
-use crate::sound::Frames;
+use crate::recording::{EndReason, Sealed};
 use crate::time::{Instant, WallTime};
 
-/// How a call is to be led.
-#[derive(Debug, Clone)]
-pub struct CallPlan {
-    /// Goes into the recording's first chunk.
-    pub opened: Opened,
-    /// RTP payload type of `opened.codec` in what the caller sends and we send.
-    pub payload_type: u8,
-    /// RTP payload type of telephone-event (RFC 4733), if negotiated.
-    pub digit_payload_type: Option<u8>,
-    /// Said first; `None` for silence.
-    pub greeting: Option<Arc<Frames>>,
-    /// Sounded before recording; `None` for no beep.
-    pub beep: Option<Arc<Frames>>,
-    /// Said when the message is full, before hanging up.
-    pub closing: Option<Arc<Frames>>,
-    /// Longest message in media time.
-    pub recording_limit: Duration,
-    /// Recording ends after this much quiet.
-    pub quiet_limit: Option<Duration>,
-    /// The end after this long without any packet.
-    pub silent_line_limit: Duration,
-    /// Our SSRC and first sequence number and timestamp, from the shell's chance.
-    pub sender: SenderStart,
-    /// Where the caller wants its sound, from its SDP; `None` until it says so.
-    pub remote: Option<SocketAddr>,
-}
-
-/// Random starts of our own RTP stream (RFC 3550 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SenderStart {
-    /// Our SSRC.
-    pub ssrc: u32,
-    /// First sequence number.
-    pub sequence: u16,
-    /// First timestamp.
-    pub timestamp: u32,
-}
+use self::clocks::Clocks;
+pub use self::plan::{CallPlan, SenderStart};
+pub use self::stats::CallStats;
 
 /// What a call may be told.
 #[derive(Debug, Clone)]
@@ -122,43 +88,6 @@ pub enum Output {
     },
 }
 
-/// What a call has seen, for RTCP receiver reports (RFC 3550 §6.4.1), counters and events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CallStats {
-    /// SSRC of the sender that is listened to.
-    pub ssrc: Option<u32>,
-    /// Packets taken.
-    pub packets: u64,
-    /// Payload octets taken.
-    pub octets: u64,
-    /// Packets that never came.
-    pub lost: u32,
-    /// Packets that came twice.
-    pub duplicated: u32,
-    /// Packets that came out of order and were put right.
-    pub reordered: u32,
-    /// Packets that came too late to be used.
-    pub late: u32,
-    /// Packets refused because another sender had been latched.
-    pub hijacks: u32,
-    /// Packets of another stream that did not last.
-    pub stray: u32,
-    /// Packets that were too long to be kept.
-    pub oversized: u32,
-    /// Highest sequence number, extended by its cycles.
-    pub highest_sequence: u32,
-    /// Interarrival jitter in RTP ticks (RFC 3550 §6.4.1).
-    pub jitter: u32,
-    /// Packets we sent.
-    pub sent_packets: u32,
-    /// Payload octets we sent.
-    pub sent_octets: u32,
-    /// RTP timestamp of the last packet we sent.
-    pub sent_timestamp: u32,
-    /// Media recorded so far, in milliseconds.
-    pub recorded_ms: u64,
-}
-
 /// The call core.
 #[derive(Debug)]
 pub struct Call {
@@ -191,17 +120,6 @@ enum Phase {
     Recording,
     Closing,
     Over,
-}
-
-/// What the timers count from.
-#[derive(Debug, Clone, Copy)]
-struct Clocks {
-    heard: Instant,
-    loud: Instant,
-    recording: Instant,
-    /// A caller whose packets carry no media time to speak of is cut off here.
-    full: Instant,
-    lost_before: u32,
 }
 
 impl Call {
@@ -266,30 +184,6 @@ impl Call {
     /// Whether the chunk that [`Call::poll`] gave last was the recording's last one.
     pub const fn is_sealed(&self) -> bool {
         self.sealed
-    }
-
-    /// What it has seen so far.
-    pub fn stats(&self) -> CallStats {
-        let taken = self.jitter.stats();
-        let sent = self.player.sent();
-        CallStats {
-            ssrc: taken.ssrc,
-            packets: taken.packets,
-            octets: taken.octets,
-            lost: taken.lost,
-            duplicated: taken.duplicated,
-            reordered: taken.reordered,
-            late: taken.late,
-            stray: taken.stray,
-            oversized: taken.oversized,
-            hijacks: self.latch.hijacks(),
-            highest_sequence: taken.highest_sequence,
-            jitter: taken.jitter,
-            sent_packets: sent.packets,
-            sent_octets: sent.octets,
-            sent_timestamp: sent.timestamp,
-            recorded_ms: self.recorder.duration_ms(),
-        }
     }
 
     fn connect(&mut self) {
@@ -475,47 +369,21 @@ impl Call {
             self.outbox.push_back(Output::HangUp(reason));
         }
     }
-
-    fn expired(&self) -> Option<EndReason> {
-        let (at, reason) = self.deadline()?;
-        (at <= self.now).then_some(reason)
-    }
-
-    /// The first timer that would end the call.
-    fn deadline(&self) -> Option<(Instant, EndReason)> {
-        let longest = (self.answered + CALL_MAX, EndReason::SilentLine);
-        let silent = (self.clocks.heard + self.plan.silent_line_limit, EndReason::SilentLine);
-        let first = |a, b| std::cmp::min_by_key(a, b, |deadline: &(Instant, EndReason)| deadline.0);
-        match self.phase {
-            Phase::Over => None,
-            Phase::Recording if self.held_since.is_none() => {
-                let full = first((self.clocks.full, EndReason::Full), silent);
-                let quiet = self.plan.quiet_limit.map(|limit| self.clocks.loud + limit);
-                let quiet = quiet.map_or(full, |at| first((at, EndReason::Quiet), full));
-                Some(first(quiet, longest))
-            }
-            // Without an ACK and without a packet nobody is there. While we speak, a caller with
-            // silence suppression may well send nothing.
-            Phase::Waiting if self.held_since.is_none() => Some(first(silent, longest)),
-            _ => Some(longest),
-        }
-    }
-
-    fn wakes(&self) -> Option<Instant> {
-        let (deadline, _) = self.deadline()?;
-        [self.player.due(), self.jitter_wakes, Some(deadline)].into_iter().flatten().min()
-    }
 }
 
 const OUTBOX_CAPACITY: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
     use crate::caller::Caller;
     use crate::codec::Codec;
     use crate::id::{MailboxId, RecordingId};
-    use crate::recording::{Entry, chunks};
+    use crate::recording::{Entry, Opened, chunks};
+    use crate::sound::Frames;
     use crate::text::LanguageChoice;
 
     const CALLER: &str = "192.0.2.1:4000";
