@@ -4,10 +4,10 @@
 //! writes what arrives and recovers it after a crash. `media` is what `sip` and `rtp` know of
 //! each other. Decisions about a call live in `engine_core`; this crate only acts.
 
+pub mod caller;
 pub mod capture;
 pub mod journal;
 pub mod limits;
-pub mod caller;
 pub mod media;
 pub mod rtp;
 pub mod sip;

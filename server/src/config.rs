@@ -98,7 +98,8 @@ fn explain(error: figment::Error) -> anyhow::Error {
     let sentences: Vec<String> = error
         .into_iter()
         .map(|one| {
-            let key = if one.path.is_empty() { "the top level".to_owned() } else { one.path.join(".") };
+            let key =
+                if one.path.is_empty() { "the top level".to_owned() } else { one.path.join(".") };
             let source = one.metadata.as_ref().map(|metadata| match &metadata.source {
                 Some(source) => format!(" ({} {source})", metadata.name),
                 None => format!(" ({})", metadata.name),

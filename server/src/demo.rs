@@ -115,9 +115,10 @@ fn newest_mail(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let folder = data_dir.join("mail");
     let mails = std::fs::read_dir(&folder)
         .with_context(|| format!("no mail arrived in {}", folder.display()))?;
-    let mail = mails.filter_map(Result::ok).map(|entry| entry.path()).find(|path| {
-        path.extension().is_some_and(|ending| ending == "eml")
-    });
+    let mail = mails
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "eml"));
     mail.with_context(|| format!("no mail arrived in {}", folder.display()))
 }
 

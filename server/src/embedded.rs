@@ -28,10 +28,7 @@ pub(crate) const SOUNDS: &[(SoundId, &[u8])] = &[
         SoundId::DefaultGreeting(Language::English),
         include_bytes!("../../assets/sounds/greeting.en.wav"),
     ),
-    (
-        SoundId::Closing(Language::Japanese),
-        include_bytes!("../../assets/sounds/closing.ja.wav"),
-    ),
+    (SoundId::Closing(Language::Japanese), include_bytes!("../../assets/sounds/closing.ja.wav")),
     (SoundId::Closing(Language::English), include_bytes!("../../assets/sounds/closing.en.wav")),
 ];
 

@@ -11,5 +11,6 @@ pub(crate) fn start(level: &str) {
     let filter = EnvFilter::try_new(format!("{},{asked}", ingress::sip::LOG_DIRECTIVES))
         .unwrap_or_else(|_| EnvFilter::new(ingress::sip::LOG_DIRECTIVES));
     // A second start (tests, demo) keeps the first: the error says only that.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -113,7 +113,10 @@ mod tests {
     #[test]
     fn vtt_has_its_head_and_points() {
         let text = render("a.wav", &transcript(), Format::Vtt);
-        assert!(text.starts_with("WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nもしもし。\n\n"), "{text}");
+        assert!(
+            text.starts_with("WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nもしもし。\n\n"),
+            "{text}"
+        );
     }
 
     #[test]

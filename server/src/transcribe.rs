@@ -92,8 +92,7 @@ fn read_capture(
     bytes: Vec<u8>,
     arguments: &TranscribeArguments,
 ) -> anyhow::Result<Vec<Transcript>> {
-    let options =
-        CaptureOptions { dynamic: Some(Codec::Opus), language: arguments.language };
+    let options = CaptureOptions { dynamic: Some(Codec::Opus), language: arguments.language };
     let streams = capture::read(&bytes, options)?;
     let mut transcripts = Vec::new();
     for (stream, number) in streams.into_iter().zip(0..) {

@@ -11,18 +11,19 @@ const CER_MAX: f64 = 0.22;
 
 fn baresip_says(service: &Service, number: &str, codec: &str, wav: &Path) {
     let folder = tempfile::tempdir().unwrap();
-    let rate = if codec.starts_with("PCM") { "8000" } else { "16000" };
-    let rate = if codec.starts_with("opus") { "48000" } else { rate };
+    // baresip wants its source file in the codec's own rate and channels: `name/rate/channels`.
+    let mut parts = codec.split('/').skip(1);
+    let (rate, channels) = (parts.next().unwrap(), parts.next().unwrap());
     let speech = folder.path().join("speech.wav");
     // A second and a half of quiet first: the beep sounds meanwhile.
     let filter = "adelay=1500:all=1,apad=pad_dur=0.3";
-    sounds::convert(wav, &speech, &["-ar", rate, "-ac", "1", "-af", filter]);
+    sounds::convert(wav, &speech, &["-ar", rate, "-ac", channels, "-af", filter]);
     let config = format!(
-        "module_path /usr/lib/baresip/modules\nmodule stdio.so\nmodule g711.so\nmodule g722.so\n\
-         module opus.so\nmodule aufile.so\nmodule auconv.so\nmodule auresamp.so\n\
+        "module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule g722.so\n\
+         module opus.so\nmodule aufile.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
          audio_source aufile,{}\naudio_player aufile,{}\naudio_alert aufile,/dev/null\n\
-         audio_channels 1\nsip_listen 127.0.0.1:0\nrtp_ports 40000-44000\n",
+         sip_listen 127.0.0.1:0\nrtp_ports 40000-44000\n",
         speech.display(),
         folder.path().join("heard.wav").display()
     );
