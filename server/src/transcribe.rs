@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crossbeam::channel;
 use engine_core::codec::Codec;
 use engine_core::handoff::{LiveLane, WorkIn};
-use engine_core::id::RecordingId;
+use engine_core::recording::Chunk;
 use engine_core::text::Transcript;
 use engine_core::work::Work;
 use engine_media::engine::{Engine, EngineConfig};
@@ -95,10 +95,11 @@ fn read_capture(
     let options = CaptureOptions { dynamic: Some(Codec::Opus), language: arguments.language };
     let streams = capture::read(&bytes, options)?;
     let mut transcripts = Vec::new();
-    for (stream, number) in streams.into_iter().zip(0..) {
+    for stream in streams {
         let (done, result) = channel::bounded(1);
+        let first = Chunk::take(&mut stream.sound.clone())?;
         let work = Work {
-            recording: RecordingId::from_u128(number),
+            recording: first.recording,
             sound: stream.sound,
             language: arguments.language,
             done: Box::new(move |rendered| {

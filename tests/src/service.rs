@@ -120,10 +120,20 @@ impl Service {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to stop and waits until it has drained; panics if it does not end well.
-    pub fn stop(mut self) {
+    /// Asks it to stop gently.
+    pub fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Asks it to stop and waits until it has drained; panics if it does not end well.
+    pub fn stop(self) {
+        self.ask_to_stop();
+        self.wait_until_stopped();
+    }
+
+    /// Waits until it has drained; panics if it does not end well.
+    pub fn wait_until_stopped(mut self) {
         let status = self.child.wait().unwrap();
         let log = std::fs::read_to_string(self.data.join("log")).unwrap_or_default();
         assert!(status.success(), "the service ended with {status}: {log}");

@@ -2,10 +2,10 @@
 //! (RFC 9457) for everything that is refused, routes that do not exist and panics included.
 
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, debug, info_span};
 use utoipa::OpenApi;
@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use self::problem::{Kind, Problem};
 use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
@@ -38,7 +39,8 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let greetings = OpenApiRouter::new()
         .routes(routes!(greeting::put, greeting::get, greeting::remove))
-        .layer(DefaultBodyLimit::max(GREETING_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(GREETING_BYTES_MAX))
+        .layer(middleware::from_fn(refuse_long::<GREETING_BYTES_MAX>));
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(mailboxes::create, mailboxes::list))
         .routes(routes!(mailboxes::show, mailboxes::update, mailboxes::remove))
@@ -53,6 +55,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .layer(middleware::from_fn(refuse_long::<JSON_BYTES_MAX>))
         .merge(greetings);
     let (router, mut description) = api.split_for_parts();
     openapi::document_refusals(&mut description);
@@ -81,6 +84,19 @@ async fn around(request: Request, next: Next) -> Response {
     // Answers speak of subscribers: no cache but the client's own may keep them.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
     response
+}
+
+/// Refuses a body by its announced length, before the client has sent it.
+async fn refuse_long<const BYTES_MAX: usize>(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match announced {
+        Some(bytes) if bytes > BYTES_MAX as u64 => {
+            let detail = format!("The body has {bytes} bytes; at most {BYTES_MAX} are taken.");
+            Problem::new(Kind::BodyTooLarge, detail).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 /// The client's own id if it is short and plain, else a new one.

@@ -22,18 +22,16 @@ fn calls_under_way_at_a_gentle_stop_become_messages() {
         })
         .collect();
     let fleet = Fleet::new(service.sip_udp, "stop", plans);
-    let pid = service.pid().to_string();
     let mut asked = false;
     let outcomes = fleet.run(|since, seen| {
         if !asked && seen.iter().all(|outcome| outcome.sent > 20) {
             asked = true;
-            let status = std::process::Command::new("kill").args(["-TERM", &pid]).status();
-            assert!(status.unwrap().success());
+            service.ask_to_stop();
         }
         since > Duration::from_secs(30)
     });
     assert!(outcomes.iter().all(|outcome| outcome.status == Some(200) && outcome.done));
-    service.stop();
+    service.wait_until_stopped();
 
     let service = Service::start(data.path(), "");
     let messages = service.wait_for_messages(&mailbox, 10, is_transcribed);
