@@ -124,7 +124,7 @@ async fn the_other_side_may_hang_up_first() {
     let log =
         house.media.until("connected", |log| matches!(log.last(), Some(Did::Connected(_)))).await;
     let Some(Did::Connected(call)) = log.last().cloned() else { unreachable!() };
-    house.notices.send(MediaNotice::HangUp { call, reason: EndReason::Full }).await.unwrap();
+    house.notices.send(MediaNotice::HangUp { call, reason: EndReason::Full }).unwrap();
     assert_eq!(calling.await.unwrap().unwrap().ended_by, EndedBy::Them);
     house.until_quiet().await;
 }

@@ -191,7 +191,7 @@ async fn a_full_house_says_when_to_come_back() {
         house.media.until("connected", |log| matches!(log.last(), Some(Did::Connected(_)))).await;
     let Some(Did::Connected(vanished)) = log.last().cloned() else { unreachable!() };
     let notice = MediaNotice::HangUp { call: vanished, reason: EndReason::SilentLine };
-    house.notices.send(notice).await.unwrap();
+    house.notices.send(notice).unwrap();
     house.until_quiet().await;
     *house.media.refuse.lock().unwrap() = Some(AdmissionError::NoPort);
     Sipp::new("full.xml", to).run().await;
@@ -221,7 +221,7 @@ async fn media_ends_the_call_with_bye() {
     let log =
         house.media.until("connected", |log| matches!(log.last(), Some(Did::Connected(_)))).await;
     let Some(Did::Connected(call)) = log.last().cloned() else { unreachable!() };
-    house.notices.send(MediaNotice::HangUp { call, reason: EndReason::Full }).await.unwrap();
+    house.notices.send(MediaNotice::HangUp { call, reason: EndReason::Full }).unwrap();
     caller.await.unwrap();
     house.until_quiet().await;
 }

@@ -18,7 +18,7 @@ use crate::cli::CallArguments;
 use crate::log;
 
 /// Longest sound that a caller speaks.
-const SOUND_MAX: Duration = Duration::from_secs(180);
+const SOUND_MAX: Duration = Duration::from_mins(3);
 /// Rate of our own sounds.
 const SAMPLE_RATE_HZ: u32 = 16_000;
 

@@ -34,7 +34,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArguments {
-    /// Configuration file (TOML). Environment variables RUSUDEN_SECTION__KEY and flags go before it
+    /// Configuration file (TOML). Environment variables (`RUSUDEN_SECTION__KEY`) and flags go before it
     #[arg(long, value_name = "FILE", env = "RUSUDEN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Where everything is kept: database, sound, journal, mail

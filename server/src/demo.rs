@@ -21,7 +21,7 @@ use crate::{call, embedded, log};
 const MAILBOX_NUMBER: &str = "05012345678";
 const CALLER_NUMBER: &str = "09012345678";
 /// How long text and mail may take after hang-up before the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// `rusuden demo`.
@@ -66,9 +66,9 @@ async fn show(centre: &Centre, arguments: &DemoArguments, data_dir: &Path) -> an
     let watcher = Watcher::start(&base, &key, &mailbox)?;
     let (wav, said) = embedded::message(&arguments.message)?;
     let hung_up = place_call(centre, wav, arguments.codec.into()).await?;
-    let transcribed = watcher.wait_for("transcribed", PATIENCE).await?;
+    let transcribed = watcher.wait_for("transcribed", PATIENCE)?;
     let to_text = transcribed.saturating_duration_since(hung_up);
-    watcher.wait_for("notified", PATIENCE).await?;
+    watcher.wait_for("notified", PATIENCE)?;
 
     let page = client.clone().get(&format!("/v1/mailboxes/{mailbox}/messages")).await?;
     let message = page["items"][0].clone();

@@ -77,7 +77,7 @@ impl Watcher {
     }
 
     /// Waits for this step; gives the moment at which it was seen.
-    pub(crate) async fn wait_for(&self, wanted: &str, limit: Duration) -> anyhow::Result<Instant> {
+    pub(crate) fn wait_for(&self, wanted: &str, limit: Duration) -> anyhow::Result<Instant> {
         let deadline = Instant::now() + limit;
         tokio::task::block_in_place(|| {
             loop {

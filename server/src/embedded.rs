@@ -63,9 +63,9 @@ pub(crate) fn unpack_model(data_dir: &Path) -> anyhow::Result<PathBuf> {
         hash.update(name.as_bytes());
         hash.update(bytes);
     }
-    let digest = hash.finalize();
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let folder = data_dir.join("models").join(name);
+    let checksum: [u8; 32] = hash.finalize().into();
+    let name = checksum.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    let folder = data_dir.join("models").join(format!("{name:016x}"));
     fs::create_dir_all(&folder)
         .with_context(|| format!("the model folder {} cannot be made", folder.display()))?;
     for (name, bytes) in MODEL {

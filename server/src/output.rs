@@ -55,7 +55,8 @@ fn subtitles(transcript: &Transcript, head: &str, point: char, numbered: bool) -
     let mut out = head.to_owned();
     for (number, segment) in transcript.segments.iter().enumerate() {
         if numbered {
-            out.push_str(&format!("{}\n", number + 1));
+            out.push_str(&(number + 1).to_string());
+            out.push('\n');
         }
         out.push_str(&cue(segment, point));
     }

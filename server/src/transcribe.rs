@@ -21,7 +21,7 @@ use crate::cli::TranscribeArguments;
 use crate::{embedded, log, output};
 
 /// Longest file that is read; longer ones are cut by their owner.
-const FILE_MAX: Duration = Duration::from_secs(4 * 3_600);
+const FILE_MAX: Duration = Duration::from_hours(4);
 /// First bytes of pcap (both byte orders, both resolutions) and pcapng files.
 const CAPTURE_MAGICS: [[u8; 4]; 5] = [
     [0xa1, 0xb2, 0xc3, 0xd4],
@@ -41,12 +41,11 @@ struct Desk {
 
 impl Desk {
     fn open(model: Option<&Path>) -> anyhow::Result<Self> {
-        let (folder, unpacked) = match model {
-            Some(folder) => (folder.to_owned(), None),
-            None => {
-                let place = tempfile::tempdir()?;
-                (embedded::unpack_model(place.path())?, Some(place))
-            }
+        let (folder, unpacked) = if let Some(folder) = model {
+            (folder.to_owned(), None)
+        } else {
+            let place = tempfile::tempdir()?;
+            (embedded::unpack_model(place.path())?, Some(place))
         };
         let config = EngineConfig { model_dir: folder, live: false, ..EngineConfig::default() };
         let (work, work_out) = channel::bounded(16);
@@ -64,7 +63,7 @@ pub(crate) fn run(arguments: &TranscribeArguments) -> anyhow::Result<()> {
         let shown = file.display().to_string();
         let bytes = std::fs::read(file).with_context(|| format!("{shown} cannot be read"))?;
         let transcripts = if CAPTURE_MAGICS.iter().any(|magic| bytes.starts_with(magic)) {
-            read_capture(&desk, bytes, arguments)
+            read_capture(&desk, &bytes, arguments)
         } else {
             read_sound(&desk, bytes, arguments).map(|transcript| vec![transcript])
         };
@@ -89,11 +88,11 @@ fn read_sound(
 /// Each RTP stream of the capture, in the order in which they start.
 fn read_capture(
     desk: &Desk,
-    bytes: Vec<u8>,
+    bytes: &[u8],
     arguments: &TranscribeArguments,
 ) -> anyhow::Result<Vec<Transcript>> {
     let options = CaptureOptions { dynamic: Some(Codec::Opus), language: arguments.language };
-    let streams = capture::read(&bytes, options)?;
+    let streams = capture::read(bytes, options)?;
     let mut transcripts = Vec::new();
     for stream in streams {
         let (done, result) = channel::bounded(1);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::repository;
 
 /// How long anything that must happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `rusuden serve`.
 #[derive(Debug)]

@@ -197,7 +197,7 @@ pub(crate) struct House {
     pub(crate) server: SipHandle,
     pub(crate) media: Arc<Records>,
     pub(crate) events: Arc<Events>,
-    pub(crate) notices: mpsc::Sender<MediaNotice>,
+    pub(crate) notices: mpsc::UnboundedSender<MediaNotice>,
     /// Sounds are not ready while this is held.
     pub(crate) sounds: Arc<Mutex<()>>,
 }
@@ -221,7 +221,7 @@ impl House {
         });
         let events = Arc::new(Events::default());
         let sounds = Arc::new(Mutex::new(()));
-        let (notices, receiver) = mpsc::channel(64);
+        let (notices, receiver) = mpsc::unbounded_channel();
         let deps = SipDeps {
             media: Arc::clone(&media) as Arc<dyn MediaPlane>,
             notices: receiver,

@@ -144,12 +144,15 @@ fn media_ports(service: &Service) -> Vec<u16> {
     ports.filter(|port| *port != service.sip_udp.port() && *port > 1_024).collect()
 }
 
+/// Method, path, headers, body, and the statuses that may come back.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a [u16]);
+
 #[test]
 fn bad_http_gets_a_problem() {
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
     let json_type = [("content-type", "application/json")];
-    let cases: [(&str, &str, &[(&str, &str)], &[u8], &[u16]); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("POST", "/v1/mailboxes", &json_type, b"{\"number\":", &[400]),
         ("POST", "/v1/mailboxes", &json_type, b"{\"number\":\"12\"}", &[422]),
         ("POST", "/v1/mailboxes", &[("content-type", "text/csv")], b"a,b", &[415]),

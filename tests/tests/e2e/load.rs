@@ -93,8 +93,10 @@ fn five_hundred_calls_are_recorded_octet_for_octet() {
         let scenario = write_scenario(folder.path(), series, stream, &pcap);
         let sipp = start_sipp(&service, &scenario, &number, series);
         let mut hash = Sha256::new();
-        payloads.iter().for_each(|payload| hash.update(&payload.octets));
-        let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        for payload in &payloads {
+            hash.update(&payload.octets);
+        }
+        let hash = hex::encode(hash.finalize());
         running.push((mailbox, sipp, hash));
     }
     for (_, sipp, _) in &mut running {
