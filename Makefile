@@ -40,6 +40,7 @@ bench: setup ## criterion benches of every stage
 
 deny: ## Licences and duplicates of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny@0.20.2
+	@$(CARGO) fetch --quiet --locked
 	$(CARGO) deny --offline check licenses bans sources
 
 setup:
