@@ -67,16 +67,16 @@ impl Queue for Outbox {
         // Our own disk or database failing says nothing of the target.
         let outcome = outcome.unwrap_or_else(|why| Outcome::Transient(why.to_string()));
         let next = after_attempt(&delivery, outcome, clock::now(), rand::random());
-        let message = delivery.message;
+        let recording = delivery.message;
         match &next {
-            Next::Sent => info!(%message, "A message was told by mail."),
+            Next::Sent => info!(%recording, "A message was told by mail."),
             // Why is in the row: a server's answer may hold the address.
             Next::Retry { .. } => warn!(
-                %message, attempts = delivery.attempts + 1,
+                %recording, attempts = delivery.attempts + 1,
                 "A mail could not be sent now and will be tried again."
             ),
             Next::GiveUp { .. } => error!(
-                %message, attempts = delivery.attempts + 1,
+                %recording, attempts = delivery.attempts + 1,
                 "A mail was given up; the reason is in its outbox row."
             ),
         }
@@ -84,7 +84,7 @@ impl Queue for Outbox {
             Ok(true) => self.announce(&delivery),
             Ok(false) => {}
             Err(why) => {
-                error!(%message, %why, "A delivery's outcome could not be recorded.");
+                error!(%recording, %why, "A delivery's outcome could not be recorded.");
             }
         }
     }

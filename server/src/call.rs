@@ -87,8 +87,20 @@ fn local_address(target: &str) -> anyhow::Result<IpAddr> {
 /// An error unless the call was answered.
 pub(crate) fn explain(report: &CallReport) -> anyhow::Result<()> {
     match report.ended_by {
-        EndedBy::Refused => anyhow::bail!("the call was refused with {}", report.status()),
-        EndedBy::Cancelled => anyhow::bail!("nobody answered; the call was cancelled"),
+        EndedBy::Refused => {
+            let status = report.status();
+            let hint = match status {
+                403 => ": the far end does not know this address as a trunk",
+                404 => ": nobody has this number there; POST /v1/mailboxes makes a mailbox",
+                488 => ": it does not take this codec",
+                503 => ": it is full or stopping; call again later",
+                _ => "",
+            };
+            anyhow::bail!("the call was refused with {status}{hint}")
+        }
+        EndedBy::Cancelled => {
+            anyhow::bail!("nobody answered and the call was cancelled; check address and port")
+        }
         EndedBy::Us | EndedBy::Them => Ok(()),
     }
 }

@@ -121,6 +121,23 @@ pub(crate) struct KeyArguments {
     /// Where the service keeps its data
     #[arg(long, value_name = "DIR", env = "RUSUDEN_DATA_DIR", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
+    /// The service's configuration file, if that names its data folder
+    #[arg(long, value_name = "FILE", env = "RUSUDEN_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl KeyArguments {
+    /// Where the service is that the keys are for, as `serve` would be told.
+    pub(crate) fn place(&self) -> ServeArguments {
+        ServeArguments {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            http: None,
+            sip: Vec::new(),
+            model: None,
+            announce: false,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,7 +151,7 @@ pub(crate) enum KeyAction {
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
     },
-    /// List keys: id, name, scopes, last use
+    /// List keys: id, state, name, scopes
     List,
     /// Make a key useless
     Revoke {

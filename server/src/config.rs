@@ -4,11 +4,13 @@
 //! only gathers them. In the environment `RUSUDEN_RTP__SHARDS=2` stands for `shards = 2` under
 //! `[rtp]`.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use control_plane::PlaneConfig;
 use engine_media::engine::EngineConfig;
+use engine_media::whisper::ModelFolder;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use ingress::rtp::RtpConfig;
@@ -26,8 +28,6 @@ pub(crate) struct Config {
     pub(crate) log: Option<String>,
     /// How long a gentle stop waits for calls and queues, in seconds.
     pub(crate) stop_seconds: Option<u64>,
-    /// Folder of a CTranslate2 Whisper model instead of the embedded one.
-    pub(crate) model: Option<PathBuf>,
     /// SIP.
     pub(crate) sip: SipConfig,
     /// RTP and the journal.
@@ -39,7 +39,7 @@ pub(crate) struct Config {
 }
 
 /// Where data goes when nobody says.
-pub(crate) const DATA_DIR: &str = "rusuden-data";
+const DATA_DIR: &str = "rusuden-data";
 
 impl Config {
     /// Reads and checks file, environment and flags.
@@ -63,6 +63,17 @@ impl Config {
         self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR))
     }
 
+    /// Makes the data folder if it is not there, for nobody's eyes but ours.
+    pub(crate) fn make_data_dir(&self) -> anyhow::Result<&Path> {
+        let folder = self.data_dir();
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+        Ok(folder)
+    }
+
     /// How long a gentle stop may take.
     pub(crate) fn stop_limit(&self) -> std::time::Duration {
         std::time::Duration::from_secs(self.stop_seconds.unwrap_or(90))
@@ -80,7 +91,7 @@ impl Config {
             self.sip.tcp.clone_from(&arguments.sip);
         }
         if let Some(folder) = &arguments.model {
-            self.model = Some(folder.clone());
+            self.engine.model_dir.clone_from(folder);
         }
     }
 
@@ -88,6 +99,14 @@ impl Config {
         self.sip.check().context("the section [sip] cannot be used")?;
         self.rtp.check().context("the section [rtp] cannot be used")?;
         self.engine.check().context("the section [engine] cannot be used")?;
+        let model = &self.engine.model_dir;
+        if !model.as_os_str().is_empty() {
+            ModelFolder::open(model).context("the section [engine] cannot be used")?;
+        }
+        if let Some(level) = &self.log {
+            let known = ["error", "warn", "info", "debug", "trace"].contains(&level.as_str());
+            anyhow::ensure!(known, "log = {level:?} is not one of error, warn, info, debug, trace");
+        }
         self.control_plane.check().context("the section [control_plane] cannot be used")?;
         Ok(())
     }

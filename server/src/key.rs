@@ -5,21 +5,23 @@ use std::path::Path;
 use control_plane::{Keys, Scope};
 
 use crate::cli::{KeyAction, KeyArguments};
+use crate::config::Config;
 
 pub(crate) fn run(arguments: &KeyArguments) -> anyhow::Result<()> {
-    let data_dir = arguments.data_dir.as_deref().unwrap_or(Path::new(crate::config::DATA_DIR));
-    std::fs::create_dir_all(data_dir)?;
+    let config = Config::read(&arguments.place())?;
+    let data_dir = config.make_data_dir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let keys = Keys::open(data_dir).await?;
-        let done = act(&keys, &arguments.action).await;
+        let done = act(&keys, &arguments.action, data_dir).await;
         keys.close().await;
         done
     })
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-async fn act(keys: &Keys, action: &KeyAction) -> anyhow::Result<()> {
+#[expect(clippy::print_stderr, reason = "standard output holds the secret alone, for `$(…)`")]
+async fn act(keys: &Keys, action: &KeyAction, data_dir: &Path) -> anyhow::Result<()> {
     match action {
         KeyAction::Create { name, scopes } => {
             let scopes: Vec<Scope> = match scopes.as_slice() {
@@ -27,7 +29,12 @@ async fn act(keys: &Keys, action: &KeyAction) -> anyhow::Result<()> {
                 some => some.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
             };
             let (key, secret) = keys.create_key(name, &scopes).await?;
-            println!("{secret}\n\nThis is key {} ({name}). It is shown only now.", key.id);
+            println!("{secret}");
+            let place = data_dir.display();
+            eprintln!(
+                "This is key {} ({name}) of the data in {place}. It is shown only now.",
+                key.id
+            );
         }
         KeyAction::List => {
             for key in keys.list().await? {

@@ -49,9 +49,7 @@ pub(crate) struct Centre {
 impl Centre {
     /// Starts everything.
     pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
-        let data_dir = config.data_dir().to_owned();
-        std::fs::create_dir_all(&data_dir)
-            .with_context(|| format!("the data folder {} cannot be made", data_dir.display()))?;
+        let data_dir = config.make_data_dir()?.to_owned();
         let live = Arc::new(LiveLane::new(LIVE_CHUNKS_MAX));
         let (arrivals_in, arrivals) = channel::bounded(ARRIVALS_MAX);
         let (work, work_out) = channel::bounded(WORK_MAX);
@@ -136,10 +134,9 @@ fn start_engine(
     work: engine_core::handoff::WorkOut,
 ) -> anyhow::Result<Engine> {
     let mut settings = config.engine.clone();
-    settings.model_dir = match &config.model {
-        Some(folder) => folder.clone(),
-        None => embedded::unpack_model(data_dir)?,
-    };
+    if settings.model_dir.as_os_str().is_empty() {
+        settings.model_dir = embedded::unpack_model(data_dir)?;
+    }
     Ok(Engine::start(settings, live, work)?)
 }
 

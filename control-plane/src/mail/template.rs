@@ -106,8 +106,8 @@ impl Templates {
         let percent = |confidence: f32| (confidence.clamp(0.0, 1.0) * 100.0).round() as u32;
         let data = NewMessageData {
             caller: caller_words(&arrived.caller, language),
-            received: time_words(arrived.received_at, language),
-            stamp: time_stamp(arrived.received_at),
+            received: time_words(arrived.answered_at, language),
+            stamp: time_stamp(arrived.answered_at),
             duration_s: arrived.duration_ms.div_ceil(1_000),
             failed: message.state == StoredState::Failed,
             no_words: speech.is_none(),

@@ -61,6 +61,9 @@ pub(crate) struct MessageView {
     mailbox: String,
     state: StateName,
     caller: CallerView,
+    /// When the call was answered. RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    answered_at: String,
     /// When the recording ended. RFC 3339, UTC.
     #[schema(format = DateTime)]
     received_at: String,
@@ -126,6 +129,7 @@ impl From<Message> for MessageView {
                 kind: arrived.caller.kind(),
                 number: arrived.caller.number().map(str::to_owned),
             },
+            answered_at: time_utc(arrived.answered_at),
             received_at: time_utc(arrived.received_at),
             read: message.read_at.is_some(),
             notified_at: message.notified_at.map(time_utc),

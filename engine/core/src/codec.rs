@@ -26,15 +26,6 @@ impl Codec {
         }
     }
 
-    /// Rate of the decoded samples.
-    pub const fn sample_rate_hz(self) -> u32 {
-        match self {
-            Self::Pcmu | Self::Pcma => 8_000,
-            Self::G722 => 16_000,
-            Self::Opus => 48_000,
-        }
-    }
-
     /// RTP ticks in 20 ms.
     pub const fn ticks_per_20ms(self) -> u32 {
         self.clock_hz() / 50

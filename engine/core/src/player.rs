@@ -77,11 +77,6 @@ impl Player {
         self.sound = None;
     }
 
-    /// When the sound will be over if nothing holds it; `None`: nothing is played.
-    pub fn ends_at(&self) -> Option<Instant> {
-        self.sound.as_ref().map(|sound| sound.start + sound.frames.duration())
-    }
-
     /// The caller does not want to hear us for now: the sound waits where it is.
     pub const fn hold(&mut self) {
         self.holding = true;

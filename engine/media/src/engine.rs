@@ -5,6 +5,7 @@
 //! pool; the others each hold one loaded model and read batches of windows. Memory is bounded:
 //! live recordings are a luxury that may be dropped, because sealed ones can be read again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,8 @@ use crate::whisper::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// Folder of a Whisper model in CTranslate2's format.
+    /// Folder of a Whisper model in CTranslate2's format. `rusuden` reads an empty one as the
+    /// model that it carries.
     pub model_dir: PathBuf,
     /// Models loaded, each reading one batch at a time; 0 for one a core.
     pub readers: usize,
@@ -50,7 +52,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            model_dir: PathBuf::from("models/default"),
+            model_dir: PathBuf::new(),
             readers: 0,
             threads: 1,
             listeners: 0,
@@ -246,7 +248,10 @@ fn read(desk: &Desk, mut model: Recognizer) {
         let windows: Vec<Heard<'_>> =
             batch.windows.iter().map(|window| heard(&window.payload)).collect();
         let frames = batch.windows.first().map_or(0, |window| window.payload.frames);
-        let readings = model.read(&windows, frames).map_err(|why| why.to_string());
+        // A panic must not leave the batch, and so its callers, waiting for ever.
+        let readings = catch_unwind(AssertUnwindSafe(|| model.read(&windows, frames)))
+            .map_err(|_| "the model's reader panicked".to_owned())
+            .and_then(|readings| readings.map_err(|why| why.to_string()));
         if let Err(why) = &readings {
             tracing::error!(windows = batch.windows.len(), why, "A batch could not be read.");
         }

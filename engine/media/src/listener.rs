@@ -89,10 +89,10 @@ impl Listener {
             let chunks = take_chunks(lane, works.is_empty());
             if works.is_empty() && chunks.is_empty() {
                 thread::sleep(LANE_POLL);
-                self.drop_aged();
-                continue;
+            } else {
+                self.round(chunks, works);
             }
-            self.round(chunks, works);
+            self.drop_aged();
         }
         for work in work.try_iter() {
             (work.done)(Err(WorkError::Stopping));

@@ -120,10 +120,11 @@ fn twenty_thousand_broken_inputs_change_nothing() {
             wait_for("an answer to OPTIONS", || answers_options(&service).then_some(()));
         }
     }
-    let media: Vec<u16> = media_ports(&service);
+    let media = media_ports(&service);
+    assert!(!media.is_empty(), "some broken INVITEs are good enough to be answered");
     for serial in 0..INPUTS / 2 {
         let packet = [&[0x80, 0, 0, serial as u8][..], &[serial as u8; 168]].concat();
-        let port = media.get(serial % media.len().max(1)).copied().unwrap_or(40_000);
+        let port = media[serial % media.len()];
         let _ = socket.send_to(&mutate(&mut chance, packet), ("127.0.0.1", port));
     }
     good_call(&service, &mailbox, "09000000002", "after");
