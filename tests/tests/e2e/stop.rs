@@ -32,6 +32,9 @@ fn calls_under_way_at_a_gentle_stop_become_messages() {
     });
     assert!(outcomes.iter().all(|outcome| outcome.status == Some(200) && outcome.done));
     service.wait_until_stopped();
+    // Drained means told: text and sound were there before the process ended.
+    let sounds = std::fs::read_dir(data.path().join("objects").join("audio")).unwrap();
+    assert_eq!(sounds.count(), 10);
 
     let service = Service::start(data.path(), "");
     let messages = service.wait_for_messages(&mailbox, 10, is_transcribed);
