@@ -42,7 +42,7 @@ pub(crate) async fn take(site: Arc<Site>, mut transaction: Transaction) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             site.shared.counters.refuse(refusal.reason);
-            request::refuse(&site, &mut transaction, &refusal).await;
+            request::refuse(&site, transaction, &refusal).await;
             return;
         }
     };
@@ -54,7 +54,7 @@ pub(crate) async fn take(site: Arc<Site>, mut transaction: Transaction) {
     let Ok(dialog) = dialog else {
         let refusal = Refusal::new(400, "malformed").warn("the INVITE starts no dialog");
         site.shared.counters.refuse(refusal.reason);
-        request::refuse(&site, &mut transaction, &refusal).await;
+        request::refuse(&site, transaction, &refusal).await;
         return;
     };
     let respond = transaction.tu_sender.clone();
