@@ -6,13 +6,13 @@
 mod house;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_core::codec::Codec;
-use house::{House, NUMBER, PATIENCE, SLOW, Wire, config, status};
+use house::{Did, House, NUMBER, PATIENCE, SLOW, Wire, config, status};
 use ingress::sip::sdp::{Local, Remote};
 use ingress::sip::{SipConfig, SipServer, Transport, TrunkConfig};
 use rand::rngs::StdRng;
@@ -275,6 +275,82 @@ async fn peers_that_are_no_trunk_are_refused() {
     wire.send(invite(wire.local(), NUMBER, "stranger").as_bytes());
     assert_eq!(outcome(&wire, "stranger"), 403);
     assert_eq!(house.server.counters().refused.get("unknown peer"), Some(&1));
+}
+
+/// Only 127.0.0.1 is a trunk; all of 127.0.0.0/8 can reach the server.
+fn one_trunk() -> SipConfig {
+    let trunk = TrunkConfig {
+        name: "carrier".to_owned(),
+        addresses: vec!["127.0.0.1/32".parse().unwrap()],
+        mailbox_sources: vec![ingress::sip::forwarding::MailboxSource::RequestUri],
+    };
+    SipConfig { trunks: vec![trunk], ..config() }
+}
+
+fn tagged(message: &str) -> String {
+    let to = format!("To: <sip:{NUMBER}@127.0.0.1>");
+    message.replacen(&to, &format!("{to};tag=nobody"), 1)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_of_what_belongs_to_no_call_leave_room_for_calls() {
+    // More than are worked on at once, with T1 as in the field: none may wait for its ACK.
+    const FLOOD: usize = 5_000;
+    let house = House::open(one_trunk()).await;
+    let wire = Wire::new(house.address(Transport::Udp));
+    let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
+    for at in 0..FLOOD {
+        wire.send(tagged(&invite(wire.local(), NUMBER, &format!("lost{at}"))).as_bytes());
+        let message = invite(stranger.local_addr().unwrap(), NUMBER, &format!("strange{at}"));
+        let message = if at % 2 == 0 { tagged(&message) } else { message };
+        stranger.send_to(message.as_bytes(), wire.to).unwrap();
+        if at % 40 == 39 {
+            wire.ping(at);
+        }
+    }
+    wire.send(invite(wire.local(), NUMBER, "good").as_bytes());
+    assert_eq!(outcome(&wire, "good"), 200);
+    let counters = house.server.counters();
+    assert_eq!((counters.answered, counters.calls), (1, 1));
+    let reasons: Vec<_> = counters.refused.keys().copied().collect();
+    assert_eq!(reasons, ["no such call", "unknown peer"], "{counters:?}");
+    assert_eq!(house.media.plans().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_are_no_trunk_begin_nothing_but_may_end_their_call() {
+    let house = House::open(one_trunk()).await;
+    let wire = Wire::new(house.address(Transport::Udp));
+    let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let stranger = Wire { socket, to: wire.to };
+    for (at, method) in ["OPTIONS", "BYE", "UPDATE", "REGISTER"].into_iter().enumerate() {
+        let id = format!("strange{at}");
+        let message = invite(stranger.local(), NUMBER, &id).replace("INVITE", method);
+        stranger.send(message.as_bytes());
+        assert_eq!(status(&stranger.receive(&format!("{id}@test"))), 403, "{method}");
+    }
+    wire.send(invite(wire.local(), NUMBER, "known").as_bytes());
+    let answer = loop {
+        let answer = wire.receive("known@test");
+        if status(&answer) >= 200 {
+            break answer;
+        }
+    };
+    let to = answer.lines().find(|line| line.starts_with("To:")).unwrap();
+    let within = |method: &str, sequence: u8| {
+        invite(stranger.local(), NUMBER, "known")
+            .replace("1 INVITE", &format!("{sequence} INVITE"))
+            .replace("INVITE", method)
+            .replacen("z9hG4bKknown", &format!("z9hG4bK{method}"), 1)
+            .replacen(&format!("To: <sip:{NUMBER}@127.0.0.1>"), to, 1)
+    };
+    // Another machine of the carrier: it knows both tags.
+    stranger.send(within("ACK", 1).as_bytes());
+    house.media.until("connected", |log| matches!(log.last(), Some(Did::Connected(_)))).await;
+    stranger.send(within("BYE", 2).as_bytes());
+    assert_eq!(status(&stranger.receive("2 BYE")), 200);
+    house.until_quiet().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
