@@ -17,6 +17,9 @@ use ingress::sip::sdp::{Local, Remote};
 use ingress::sip::{SipConfig, SipServer, Transport, TrunkConfig};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 static HOOK: Once = Once::new();
@@ -438,6 +441,64 @@ async fn tcp_streams_may_hold_anything() {
         text.push_str(&String::from_utf8_lossy(&buffer[..octets]));
     }
     no_panics();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_connections_of_unknown_peers_take_no_place() {
+    let house = House::open(SipConfig { tcp_connections_max: 1, ..one_trunk() }).await;
+    let to = house.address(Transport::Tcp);
+    let mut strangers = Vec::new();
+    for _ in 0..20 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut stranger = timeout(PATIENCE, socket.connect(to)).await.unwrap().unwrap();
+        let read = timeout(PATIENCE, stranger.read(&mut [0])).await.expect("closed at once");
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        strangers.push(stranger);
+    }
+    assert_eq!(house.server.counters().connections_closed, 20);
+    let trunk = TcpStream::connect(to).unwrap();
+    trunk.set_read_timeout(Some(PATIENCE)).unwrap();
+    let message = invite(trunk.local_addr().unwrap(), NUMBER, "trunk");
+    (&trunk).write_all(message.replacen("SIP/2.0/UDP", "SIP/2.0/TCP", 1).as_bytes()).unwrap();
+    let mut first = [0; 8];
+    (&trunk).read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"SIP/2.0 ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_on_hold_from_the_start_is_answered_on_hold() {
+    let house = House::open(config()).await;
+    let wire = Wire::new(house.address(Transport::Udp));
+    // What is offered, what media is told (sends, receives), what we answer.
+    let cases = [
+        ("a=sendonly", Some((true, false)), "a=recvonly"),
+        ("a=recvonly", Some((false, true)), "a=sendonly"),
+        ("a=inactive", Some((false, false)), "a=inactive"),
+        ("a=sendrecv", None, "a=sendrecv"),
+    ];
+    for (at, (offered, told, answered)) in cases.into_iter().enumerate() {
+        let id = format!("held{at}");
+        let sdp = format!("{SDP}{offered}\r\n");
+        let message = invite(wire.local(), NUMBER, &id).replacen(SDP, &sdp, 1).replacen(
+            &format!("Content-Length: {}", SDP.len()),
+            &format!("Content-Length: {}", sdp.len()),
+            1,
+        );
+        let before = house.media.remotes().len();
+        wire.send(message.as_bytes());
+        let answer = loop {
+            let answer = wire.receive(&format!("{id}@test"));
+            if status(&answer) >= 200 {
+                break answer;
+            }
+        };
+        assert!(answer.ends_with(&format!("{answered}\r\n")), "{answer}");
+        // Media knows before the 200 leaves.
+        let remotes = house.media.remotes();
+        let change = remotes.get(before).map(|change| (change.sends, change.receives));
+        assert_eq!(change, told, "{offered}");
+    }
 }
 
 fn number_from(name: &str, otherwise: u64) -> u64 {

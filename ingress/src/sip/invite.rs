@@ -159,6 +159,12 @@ impl Taking<'_> {
         }
         info!(call = %reservation.call, %recording, codec = invitation.agreed.codec.name(), "Answering a call.");
         shared.media.answer(reservation.call, plan);
+        // RFC 3264 §6.1: a caller that is on hold from the start hears its greeting when it is back.
+        if let Some(change) = invitation.offered.as_ref().map(|offered| offered.change)
+            && !(change.sends && change.receives)
+        {
+            shared.media.remote(reservation.call, change);
+        }
         let (local, description) = self.describe(&invitation, &reservation);
         let headers = answer_headers(&invitation);
         if self.dialog.accept(Some(headers), Some(description.clone().into_bytes())).is_err() {

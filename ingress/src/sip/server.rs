@@ -283,8 +283,7 @@ fn serve_tcp(
     let bound = listener.local_addr().map_err(failed)?;
     let site = start(shared, None, bound, transport, cancel)?;
     let endpoint = Arc::clone(&site.dialogs.endpoint);
-    let connections_max = shared.config.tcp_connections_max;
-    tokio::spawn(listen::accept(listener, endpoint, connections_max, cancel.clone()));
+    tokio::spawn(listen::accept(listener, endpoint, Arc::clone(shared), cancel.clone()));
     Ok(LocalAddress { transport, address: bound })
 }
 
