@@ -74,7 +74,7 @@ pub trait MediaPlane: Send + Sync + 'static {
     fn drain(&self, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// New media address or direction after re-INVITE or UPDATE.
+/// New media address or direction after re-INVITE or UPDATE, or a first offer that is on hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteChange {
     /// Where the caller wants our sound.

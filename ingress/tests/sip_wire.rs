@@ -6,15 +6,15 @@
 mod house;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_core::codec::Codec;
-use house::{House, NUMBER, PATIENCE, SLOW, Wire, config, status};
+use house::{House, NUMBER, PATIENCE, SDP, SLOW, Wire, config, invite, outcome, status};
 use ingress::sip::sdp::{Local, Remote};
-use ingress::sip::{SipConfig, SipServer, Transport, TrunkConfig};
+use ingress::sip::{SipConfig, SipServer, Transport};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -36,26 +36,6 @@ fn watch_for_panics() {
 
 fn no_panics() {
     assert_eq!(PANICS.load(Ordering::Relaxed), 0, "something panicked; see above");
-}
-
-const SDP: &str = "v=0\r\no=u 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 5004 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
-
-/// A sound INVITE to `number` as `local` would send it.
-fn invite(local: SocketAddr, number: &str, id: &str) -> String {
-    format!(
-        "INVITE sip:{number}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{id}\r\nFrom: <sip:+819012345678@127.0.0.1>;tag=f{id}\r\nTo: <sip:{number}@127.0.0.1>\r\nCall-ID: {id}@test\r\nCSeq: 1 INVITE\r\nContact: <sip:c@{local}>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
-        SDP.len()
-    )
-}
-
-/// The final response to `id`.
-fn outcome(wire: &Wire, id: &str) -> u16 {
-    loop {
-        let code = status(&wire.receive(&format!("{id}@test")));
-        if code >= 200 {
-            return code;
-        }
-    }
 }
 
 fn hasty() -> SipConfig {
@@ -257,24 +237,6 @@ async fn a_body_without_content_length_is_read() {
     wire.send(message.replacen(&header, "", 1).as_bytes());
     assert_eq!(outcome(&wire, "lengthless"), 200);
     assert!(house.media.plans()[0].remote.is_some(), "the offer was read");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn peers_that_are_no_trunk_are_refused() {
-    let trunk = TrunkConfig {
-        name: "carrier".to_owned(),
-        addresses: vec!["192.0.2.0/24".parse().unwrap()],
-        mailbox_sources: vec![],
-    };
-    let trunk = TrunkConfig {
-        mailbox_sources: vec![ingress::sip::forwarding::MailboxSource::RequestUri],
-        ..trunk
-    };
-    let house = House::open(SipConfig { trunks: vec![trunk], ..config() }).await;
-    let wire = Wire::new(house.address(Transport::Udp));
-    wire.send(invite(wire.local(), NUMBER, "stranger").as_bytes());
-    assert_eq!(outcome(&wire, "stranger"), 403);
-    assert_eq!(house.server.counters().refused.get("unknown peer"), Some(&1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -93,13 +93,13 @@ impl Call {
         self.site.shared.media.hang_up(self.media);
         self.place.finish();
         // What still waits belongs to a call that is over.
-        if let Some(mut early) = progress.early {
-            request::refuse(&self.site, &mut early, &Refusal::no_call()).await;
+        if let Some(early) = progress.early {
+            request::refuse(&self.site, early, &Refusal::no_call()).await;
         }
         inbox.close();
         while let Ok(command) = inbox.try_recv() {
-            if let Command::Request(mut transaction) = command {
-                request::refuse(&self.site, &mut transaction, &Refusal::no_call()).await;
+            if let Command::Request(transaction) = command {
+                request::refuse(&self.site, *transaction, &Refusal::no_call()).await;
             }
         }
     }
@@ -214,7 +214,7 @@ impl Call {
             // RFC 3261 §12.2.2: a lower number than the last is out of order.
             _ if sequence.is_none_or(|sequence| sequence <= self.sequence) => {
                 let refusal = Refusal::new(500, "out of order");
-                return request::refuse(&self.site, &mut transaction, &refusal).await;
+                return request::refuse(&self.site, transaction, &refusal).await;
             }
             _ => self.sequence = sequence.unwrap_or(self.sequence),
         }
@@ -224,13 +224,13 @@ impl Call {
                     debug!("The answer to BYE could not be sent.");
                 }
             }
-            Method::Options => request::options(&self.site, &mut transaction).await,
+            Method::Options => request::options(&self.site, transaction).await,
             Method::Invite | Method::Update => self.modify(transaction, progress).await,
             // RFC 3262 §3: we send no reliable provisional responses to acknowledge.
             Method::PRack => {
-                request::refuse(&self.site, &mut transaction, &Refusal::no_call()).await;
+                request::refuse(&self.site, transaction, &Refusal::no_call()).await;
             }
-            _ => request::refuse(&self.site, &mut transaction, &Refusal::method()).await,
+            _ => request::refuse(&self.site, transaction, &Refusal::method()).await,
         }
     }
 
@@ -250,12 +250,7 @@ impl Call {
         let Modification { timer, change, description } = match modification {
             Ok(modification) => modification,
             Err(refusal) => {
-                let site = Arc::clone(&self.site);
-                // A refused re-INVITE waits for its ACK; the call must not.
-                tokio::spawn(async move {
-                    request::refuse(&site, &mut transaction, &refusal).await;
-                });
-                return;
+                return request::refuse(&self.site, transaction, &refusal).await;
             }
         };
         self.refresh_target(&transaction.original);

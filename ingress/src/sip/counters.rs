@@ -20,6 +20,8 @@ pub struct SipCounters {
     pub unacknowledged: u64,
     /// UDP messages dropped because they fill the receive buffer and are cut.
     pub oversize: u64,
+    /// TCP connections closed at once: an unknown peer, or as many as allowed were open.
+    pub connections_closed: u64,
     /// Calls up now.
     pub calls: usize,
 }
@@ -31,6 +33,7 @@ pub(crate) struct Counters {
     pub(crate) abandoned: AtomicU64,
     pub(crate) unacknowledged: AtomicU64,
     pub(crate) oversize: AtomicU64,
+    pub(crate) connections_closed: AtomicU64,
     pub(crate) calls: AtomicUsize,
     refused: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -49,6 +52,7 @@ impl Counters {
             abandoned: self.abandoned.load(Ordering::Relaxed),
             unacknowledged: self.unacknowledged.load(Ordering::Relaxed),
             oversize: self.oversize.load(Ordering::Relaxed),
+            connections_closed: self.connections_closed.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
         }
     }

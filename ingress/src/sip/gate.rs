@@ -2,7 +2,8 @@
 //!
 //! In: what the transports received. Out: the message, or nothing when it was refused here,
 //! statelessly (RFC 3261 §8.2.7), so that floods cost one answer each and no memory: malformed
-//! requests, unknown peers, more new calls than the rate, a full or stopping house.
+//! requests, unknown peers, calls that do not exist, more new calls than the rate, a full or
+//! stopping house.
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
+use rsipstack::dialog::DialogId;
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::{Header, Method, Request, Response, SipMessage, Version};
 use rsipstack::transaction::endpoint::{EndpointInner, TransportEventInspector};
@@ -47,21 +49,47 @@ impl Gate {
         }
     }
 
+    /// Whether this request names both ends of a call that is up. Its peer need not be a trunk: a
+    /// carrier may send BYE from another machine than INVITE, and the tags cannot be guessed.
+    fn is_in_call(&self, request: &Request) -> bool {
+        let dialog = DialogId::try_from((request, TransactionRole::Server));
+        dialog.is_ok_and(|dialog| self.shared.calls.by_dialog(&dialog.to_string()).is_some())
+    }
+
     fn admit(&self, request: &Request, source: Option<SocketAddr>) -> Result<(), Refusal> {
         screen(request)?;
-        let begins = request.method == Method::Invite
-            && request.to_header().is_ok_and(|to| to.tag().is_ok_and(|tag| tag.is_none()));
-        if !begins || self.is_known(request) {
+        let tagged = request.to_header().is_ok_and(|to| to.tag().is_ok_and(|tag| tag.is_some()));
+        if self.is_known(request) || (tagged && self.is_in_call(request)) {
             return Ok(());
         }
-        count(&self.shared.counters.offered);
-        let refusal = self.shared.refuse_new_call(source);
-        match refusal {
-            Some(refusal) => {
-                self.shared.counters.refuse(refusal.reason);
-                Err(refusal)
-            }
-            None => Ok(()),
+        let is_invite = request.method == Method::Invite;
+        if is_invite && !tagged {
+            count(&self.shared.counters.offered);
+        }
+        let judged = self.judge(request, source, tagged);
+        if let (true, Err(refusal)) = (is_invite, &judged) {
+            self.shared.counters.refuse(refusal.reason);
+        }
+        judged
+    }
+
+    /// What may pass of a request that belongs to nothing that exists.
+    fn judge(
+        &self,
+        request: &Request,
+        source: Option<SocketAddr>,
+        tagged: bool,
+    ) -> Result<(), Refusal> {
+        if !self.shared.is_trusted(source) {
+            return Err(Refusal::new(403, "unknown peer"));
+        }
+        match request.method {
+            // rsipstack drops the one and answers 481 to the other, without a transaction.
+            Method::Ack | Method::Cancel => Ok(()),
+            // RFC 3261 §12.2.2.
+            _ if tagged => Err(Refusal::no_call()),
+            Method::Invite => self.shared.refuse_new_call().map_or(Ok(()), Err),
+            _ => Ok(()),
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) async fn take(site: Arc<Site>, mut transaction: Transaction) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             site.shared.counters.refuse(refusal.reason);
-            request::refuse(&site, &mut transaction, &refusal).await;
+            request::refuse(&site, transaction, &refusal).await;
             return;
         }
     };
@@ -54,7 +54,7 @@ pub(crate) async fn take(site: Arc<Site>, mut transaction: Transaction) {
     let Ok(dialog) = dialog else {
         let refusal = Refusal::new(400, "malformed").warn("the INVITE starts no dialog");
         site.shared.counters.refuse(refusal.reason);
-        request::refuse(&site, &mut transaction, &refusal).await;
+        request::refuse(&site, transaction, &refusal).await;
         return;
     };
     let respond = transaction.tu_sender.clone();
@@ -159,6 +159,12 @@ impl Taking<'_> {
         }
         info!(call = %reservation.call, %recording, codec = invitation.agreed.codec.name(), "Answering a call.");
         shared.media.answer(reservation.call, plan);
+        // RFC 3264 §6.1: a caller that is on hold from the start hears its greeting when it is back.
+        if let Some(change) = invitation.offered.as_ref().map(|offered| offered.change)
+            && !(change.sends && change.receives)
+        {
+            shared.media.remote(reservation.call, change);
+        }
         let (local, description) = self.describe(&invitation, &reservation);
         let headers = answer_headers(&invitation);
         if self.dialog.accept(Some(headers), Some(description.clone().into_bytes())).is_err() {

@@ -23,6 +23,9 @@ pub(crate) const DIRECTORY_WAIT_MAX: Duration = Duration::from_secs(3);
 pub(crate) const CALL_QUEUE_MAX: usize = 16;
 /// Requests outside calls that are worked on at once; one more is answered 503.
 pub(crate) const REQUESTS_AT_ONCE_MAX: usize = 4_096;
+/// Refused INVITEs whose ACK is waited for at once, so that a lost refusal is repeated. Further
+/// ones are repeated only when the INVITE is (RFC 3261 §17.2.1 without Timer G).
+pub(crate) const REFUSED_AWAITED_MAX: usize = 4_096;
 /// A session interval may not be shorter (RFC 4028 §4).
 pub(crate) const SESSION_INTERVAL_MIN: Duration = Duration::from_secs(90);
 /// Longest caller number that is kept as the network gave it.

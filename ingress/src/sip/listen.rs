@@ -1,7 +1,7 @@
 //! Sockets: UDP with room for bursts, TCP with a limit on connections.
 //!
-//! In: addresses from the configuration. Out: bound sockets with their actual addresses, handed
-//! to rsipstack. Knows nothing of what flows through them.
+//! In: addresses from the configuration. Out: bound sockets with their actual addresses, and TCP
+//! connections of trusted peers, handed to rsipstack. Knows nothing of what flows through them.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -17,8 +17,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::counters::Counters;
+use super::counters::{Counters, count};
 use super::datagram::Datagrams;
+use super::server::Shared;
 
 /// A UDP socket on `address`. IPv6 sockets take IPv6 only: each family has its own.
 pub(crate) fn udp(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpSocket> {
@@ -65,11 +66,12 @@ pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts connections until cancelled.
+/// Accepts connections of trusted peers until cancelled. Others are closed before anything is read,
+/// so that they take no trunk's place.
 pub(crate) async fn accept(
     listener: TcpListener,
     endpoint: EndpointInnerRef,
-    connections_max: usize,
+    shared: Arc<Shared>,
     cancel: CancellationToken,
 ) {
     loop {
@@ -86,7 +88,14 @@ pub(crate) async fn accept(
                 continue;
             }
         };
+        if !shared.is_trusted(Some(peer)) {
+            count(&shared.counters.connections_closed);
+            debug!(%peer, "Closed a TCP connection of an unknown peer.");
+            continue;
+        }
+        let connections_max = shared.config.tcp_connections_max;
         if endpoint.transport_layer.connections_count() >= connections_max {
+            count(&shared.counters.connections_closed);
             debug!(%peer, connections_max, "Closed a TCP connection: as many as allowed are open.");
             continue;
         }

@@ -27,10 +27,10 @@ pub(crate) async fn serve(site: Arc<Site>, mut transactions: TransactionReceiver
             () = site.cancel.cancelled() => return,
             transaction = transactions.recv() => transaction,
         };
-        let Some(mut transaction) = transaction else { return };
+        let Some(transaction) = transaction else { return };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
             let retry_after = site.shared.config.retry_after_seconds;
-            refuse(&site, &mut transaction, &Refusal::busy("requests", retry_after)).await;
+            refuse(&site, transaction, &Refusal::busy("requests", retry_after)).await;
             continue;
         };
         let site = Arc::clone(&site);
@@ -41,7 +41,7 @@ pub(crate) async fn serve(site: Arc<Site>, mut transactions: TransactionReceiver
     }
 }
 
-async fn route(site: Arc<Site>, mut transaction: Transaction) {
+async fn route(site: Arc<Site>, transaction: Transaction) {
     let has_to_tag =
         transaction.original.to_header().is_ok_and(|to| to.tag().is_ok_and(|tag| tag.is_some()));
     if has_to_tag {
@@ -50,23 +50,23 @@ async fn route(site: Arc<Site>, mut transaction: Transaction) {
     }
     match transaction.original.method {
         Method::Invite => invite::take(site, transaction).await,
-        Method::Options => options(&site, &mut transaction).await,
+        Method::Options => options(&site, transaction).await,
         // RFC 3261 §15.1.2, RFC 3311 §5.2: these exist within calls only.
         Method::Bye | Method::Update | Method::PRack => {
-            refuse(&site, &mut transaction, &Refusal::no_call()).await;
+            refuse(&site, transaction, &Refusal::no_call()).await;
         }
         Method::Ack | Method::Cancel => {}
-        _ => refuse(&site, &mut transaction, &Refusal::method()).await,
+        _ => refuse(&site, transaction, &Refusal::method()).await,
     }
 }
 
-async fn within_call(site: &Site, mut transaction: Transaction) {
+async fn within_call(site: &Site, transaction: Transaction) {
     let commands = DialogId::try_from(&transaction)
         .ok()
         .and_then(|dialog| site.shared.calls.by_dialog(&dialog.to_string()));
     let Some(commands) = commands else {
         if transaction.original.method != Method::Ack {
-            refuse(site, &mut transaction, &Refusal::no_call()).await;
+            refuse(site, transaction, &Refusal::no_call()).await;
         }
         return;
     };
@@ -75,8 +75,8 @@ async fn within_call(site: &Site, mut transaction: Transaction) {
         Err(mpsc::error::TrySendError::Full(command)) => (command, try_later()),
         Err(mpsc::error::TrySendError::Closed(command)) => (command, Refusal::no_call()),
     };
-    if let (Command::Request(mut transaction), refusal) = refused {
-        refuse(site, &mut transaction, &refusal).await;
+    if let (Command::Request(transaction), refusal) = refused {
+        refuse(site, *transaction, &refusal).await;
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn try_later() -> Refusal {
 }
 
 /// RFC 3261 §11.2.
-pub(crate) async fn options(site: &Site, transaction: &mut Transaction) {
+pub(crate) async fn options(site: &Site, mut transaction: Transaction) {
     if site.shared.is_stopping() {
         let retry_after = site.shared.config.retry_after_seconds;
         refuse(site, transaction, &Refusal::busy("stopping", retry_after)).await;
@@ -96,11 +96,11 @@ pub(crate) async fn options(site: &Site, transaction: &mut Transaction) {
     headers.push(Header::Accept("application/sdp, multipart/mixed".into()));
     headers.push(Header::Other("Accept-Encoding".to_owned(), "identity".to_owned()));
     headers.push(Header::Other("Accept-Language".to_owned(), "ja, en".to_owned()));
-    if let Some(peer) = peer(transaction) {
+    if let Some(peer) = peer(&transaction) {
         let contact = format!("<{}>", site.contact(peer));
         headers.push(Header::Other("Contact".to_owned(), contact));
     }
-    respond(transaction, StatusCode::OK, headers, None).await;
+    respond(&mut transaction, StatusCode::OK, headers, None).await;
 }
 
 /// Allow and Supported, for answers that say what we can.
@@ -116,18 +116,25 @@ pub(crate) fn peer(transaction: &Transaction) -> Option<SocketAddr> {
     transaction.connection.as_ref()?.get_remote_addr()?.get_socketaddr().ok()
 }
 
-/// Refuses a request. For INVITE, stays until the ACK or Timer H, so that a lost response is
-/// repeated (RFC 3261 §17.2.1).
-pub(crate) async fn refuse(site: &Site, transaction: &mut Transaction, refusal: &Refusal) {
+/// Refuses a request. Never waits for the other side: an INVITE's ACK is awaited by a task of its
+/// own, so that a lost response is repeated until then or Timer H (RFC 3261 §17.2.1).
+pub(crate) async fn refuse(site: &Site, mut transaction: Transaction, refusal: &Refusal) {
     debug!(status = refusal.status, reason = refusal.reason, "Refused a request.");
     let headers = refusal.header_list(&site.shared.config.user_agent);
-    respond(transaction, refusal.status_code(), headers, None).await;
-    if transaction.original.method == Method::Invite {
+    respond(&mut transaction, refusal.status_code(), headers, None).await;
+    if transaction.original.method != Method::Invite {
+        return;
+    }
+    // Without room rsipstack still answers each repetition of the INVITE as before.
+    let Ok(room) = Arc::clone(&site.shared.refused).try_acquire_owned() else { return };
+    let cancel = site.cancel.clone();
+    tokio::spawn(async move {
         tokio::select! {
-            () = site.cancel.cancelled() => {}
+            () = cancel.cancelled() => {}
             () = async { while transaction.receive().await.is_some() {} } => {}
         }
-    }
+        drop(room);
+    });
 }
 
 /// Sends a final response; a peer that has gone needs none.

@@ -75,12 +75,20 @@ pub struct Local {
 /// A description that came from the other side, as far as we use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// Where it wants our sound, and the directions.
+    /// Where it wants our sound, and what flows: nothing while the address is zero.
     pub change: RemoteChange,
+    /// The directions as they stand there, for our answer.
+    direction: Direction,
     formats: Vec<Format>,
     lines: Vec<Line>,
     times: Vec<(u64, u64)>,
     sound: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Direction {
+    sends: bool,
+    receives: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +124,9 @@ impl Remote {
         let media = &session.medias[sound];
         let lines = session.medias.iter().map(Line::of).collect();
         let times = session.times.iter().take(4).map(|t| (t.start_time, t.stop_time)).collect();
-        Ok(Self { change: change(&session, media), formats: formats(media), lines, times, sound })
+        let direction = Direction::of(&session, media);
+        let change = change(&session, media, direction);
+        Ok(Self { change, direction, formats: formats(media), lines, times, sound })
     }
 
     /// The first of `codecs` that is offered.
@@ -156,7 +166,8 @@ impl Remote {
         let mut sdp = head(local, &self.times);
         for (at, line) in self.lines.iter().enumerate() {
             if at == self.sound {
-                let (sends, receives) = (self.change.receives, self.change.sends);
+                // RFC 6337 §5.4: our direction answers theirs, also where the address is zero.
+                let (sends, receives) = (self.direction.receives, self.direction.sends);
                 let used_dtx = self.formats.iter().any(|format| {
                     format.payload_type == agreed.payload_type
                         && format.parameters.contains("usedtx=1")
@@ -203,22 +214,30 @@ fn is_sound(media: &Media) -> bool {
         && matches!(media.proto.to_ascii_uppercase().as_str(), "RTP/AVP" | "RTP/AVPF")
 }
 
-fn change(session: &Session, media: &Media) -> RemoteChange {
+impl Direction {
+    fn of(session: &Session, media: &Media) -> Self {
+        let direction = direction(&media.attributes).or_else(|| direction(&session.attributes));
+        let (sends, receives) = match direction {
+            Some("sendonly") => (true, false),
+            Some("recvonly") => (false, true),
+            Some("inactive") => (false, false),
+            _ => (true, true),
+        };
+        Self { sends, receives }
+    }
+}
+
+fn change(session: &Session, media: &Media, direction: Direction) -> RemoteChange {
     let connection = media.connections.first().or(session.connection.as_ref());
     let ip = connection.and_then(connection_ip);
-    // RFC 2543 §B.5: the zero address is the old way to hold.
+    // RFC 3264 §8.4: nothing may be sent to the zero address, the old way to hold. Who holds so
+    // falls silent as a rule, and that must not end the call as a silent line. What it sends all
+    // the same is recorded.
     let held = ip.is_some_and(|ip| ip.is_unspecified());
-    let direction = direction(&media.attributes).or_else(|| direction(&session.attributes));
-    let (sends, receives) = match direction {
-        Some("sendonly") => (true, false),
-        Some("recvonly") => (false, true),
-        Some("inactive") => (false, false),
-        _ => (true, true),
-    };
     RemoteChange {
         address: ip.filter(|ip| !ip.is_unspecified()).map(|ip| SocketAddr::new(ip, media.port)),
-        sends,
-        receives: receives && !held,
+        sends: direction.sends && !held,
+        receives: direction.receives && !held,
     }
 }
 

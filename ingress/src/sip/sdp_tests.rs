@@ -140,9 +140,25 @@ fn directions_and_holds_are_understood() {
         let answer = remote.answer(&agreed, &local());
         assert!(answer.ends_with(&format!("a={answered}\r\n")), "{answer}");
     }
-    let held = Remote::parse(sdp("c=IN IP4 0.0.0.0\r\n", "m=audio 5000 RTP/AVP 0\r\n").as_bytes());
-    let held = held.unwrap().change;
-    assert_eq!(held, RemoteChange { address: None, sends: true, receives: false });
+}
+
+#[test]
+fn the_zero_address_holds_and_is_answered_by_its_direction() {
+    for (connection, media, answered) in [
+        ("c=IN IP4 0.0.0.0\r\n", "", "sendrecv"),
+        ("c=IN IP4 0.0.0.0\r\n", "a=sendonly\r\n", "recvonly"),
+        ("c=IN IP4 0.0.0.0\r\n", "a=recvonly\r\n", "sendonly"),
+        ("c=IN IP4 0.0.0.0\r\n", "a=inactive\r\n", "inactive"),
+        ("c=IN IP6 ::\r\n", "", "sendrecv"),
+        ("c=IN IP4 198.51.100.1\r\n", "c=IN IP4 0.0.0.0\r\n", "sendrecv"),
+    ] {
+        let text = sdp(connection, &format!("m=audio 5000 RTP/AVP 0\r\n{media}"));
+        let remote = Remote::parse(text.as_bytes()).unwrap();
+        let held = RemoteChange { address: None, sends: false, receives: false };
+        assert_eq!(remote.change, held, "{text}");
+        let answer = remote.answer(&remote.choose(&ORDER).unwrap(), &local());
+        assert!(answer.ends_with(&format!("a={answered}\r\n")), "{answer}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::transaction::Endpoint;
 use rsipstack::transaction::endpoint::EndpointOption;
 use rsipstack::transport::{SipConnection, TransportLayer};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -27,7 +27,7 @@ use super::calls::{Calls, Command};
 use super::config::{ConfigError, SipConfig};
 use super::counters::{Counters, SipCounters};
 use super::gate::{Gate, Rate};
-use super::limits::GOODBYE_WAIT_MAX;
+use super::limits::{GOODBYE_WAIT_MAX, REFUSED_AWAITED_MAX};
 use super::refusal::Refusal;
 use super::{listen, request};
 use crate::media::{MediaNotice, MediaPlane};
@@ -125,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) calls: Arc<Calls>,
+    /// Refused INVITEs whose ACK is waited for.
+    pub(crate) refused: Arc<Semaphore>,
     rate: Rate,
     stopping: AtomicBool,
 }
@@ -134,12 +136,14 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Why a new call from `source` cannot even be looked at.
-    pub(crate) fn refuse_new_call(&self, source: Option<SocketAddr>) -> Option<Refusal> {
+    /// Whether anything that `source` begins is looked at.
+    pub(crate) fn is_trusted(&self, source: Option<SocketAddr>) -> bool {
+        source.is_some_and(|source| self.config.trust(source.ip()).is_some())
+    }
+
+    /// Why a new call of a trusted peer cannot even be looked at.
+    pub(crate) fn refuse_new_call(&self) -> Option<Refusal> {
         let retry_after = self.config.retry_after_seconds;
-        if source.is_none_or(|source| self.config.trust(source.ip()).is_none()) {
-            return Some(Refusal::new(403, "unknown peer"));
-        }
         if self.is_stopping() {
             return Some(Refusal::busy("stopping", retry_after));
         }
@@ -229,6 +233,7 @@ pub async fn serve(config: SipConfig, deps: SipDeps) -> Result<SipHandle, SipErr
         sounds: deps.sounds,
         events: deps.events,
         calls: Calls::new(config.calls_max, Arc::clone(&counters)),
+        refused: Arc::new(Semaphore::new(REFUSED_AWAITED_MAX)),
         rate: Rate::new(config.invites_per_second),
         stopping: AtomicBool::new(false),
         counters,
@@ -278,8 +283,7 @@ fn serve_tcp(
     let bound = listener.local_addr().map_err(failed)?;
     let site = start(shared, None, bound, transport, cancel)?;
     let endpoint = Arc::clone(&site.dialogs.endpoint);
-    let connections_max = shared.config.tcp_connections_max;
-    tokio::spawn(listen::accept(listener, endpoint, connections_max, cancel.clone()));
+    tokio::spawn(listen::accept(listener, endpoint, Arc::clone(shared), cancel.clone()));
     Ok(LocalAddress { transport, address: bound })
 }
 

@@ -362,3 +362,29 @@ impl Wire {
 pub(crate) fn status(response: &str) -> u16 {
     response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
 }
+
+/// What a plain phone offers.
+pub(crate) const SDP: &str = "v=0\r\no=u 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 5004 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
+
+/// A sound INVITE to `number` as `local` would send it.
+pub(crate) fn invite(local: SocketAddr, number: &str, id: &str) -> String {
+    format!(
+        "INVITE sip:{number}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{id}\r\nFrom: <sip:+819012345678@127.0.0.1>;tag=f{id}\r\nTo: <sip:{number}@127.0.0.1>\r\nCall-ID: {id}@test\r\nCSeq: 1 INVITE\r\nContact: <sip:c@{local}>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
+        SDP.len()
+    )
+}
+
+/// The final response to `id`.
+pub(crate) fn answer(wire: &Wire, id: &str) -> String {
+    loop {
+        let answer = wire.receive(&format!("{id}@test"));
+        if status(&answer) >= 200 {
+            return answer;
+        }
+    }
+}
+
+/// Its status.
+pub(crate) fn outcome(wire: &Wire, id: &str) -> u16 {
+    status(&answer(wire, id))
+}
