@@ -36,7 +36,7 @@ const END: &str = "DELETE FROM jobs WHERE id = $1 AND lease = $2";
 const NEXT: &str = "SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > run_at \
     THEN lease_until ELSE run_at END) FROM jobs";
 const LEASED: &str = "SELECT id, kind, subject, attempts, lease FROM jobs WHERE lease IS NOT NULL";
-const KILLED: &str = "every attempt ended with the service itself: the recording may be harmful";
+const KILLED: &str = "the service itself ended during the last attempt";
 const RECLAIM_DELIVERIES: &str = "UPDATE outbox SET lease = NULL, lease_until = NULL \
     WHERE state = 'pending' AND lease IS NOT NULL";
 
@@ -119,7 +119,7 @@ async fn take_back(
         && job.attempts >= TRANSCRIBE_ATTEMPTS_MAX
     {
         error!(%message, attempts = job.attempts,
-            "A recording is kept without text: the service ended at every attempt.");
+            "A recording is kept without text: the service ended during its last attempt.");
         end_job(tx, job).await?;
         return record(tx, message, &Finished::Failed { why: KILLED.to_owned() }, now).await;
     }
@@ -178,5 +178,5 @@ fn read(row: &SqliteRow, lease: String) -> Result<Job, StoreError> {
         _ => return Err(wrong("an unknown kind")),
     };
     let attempts = row.try_get::<i64, _>("attempts")? as u32;
-    Ok(Job { task, attempts, lease, id })
+    Ok(Job { id, task, attempts, lease })
 }
