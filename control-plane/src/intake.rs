@@ -13,7 +13,7 @@ use engine_core::handoff::{Acks, Arrival, ArrivalsOut};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::backoff::backoff;
 use crate::clock;
@@ -151,7 +151,11 @@ impl Intake {
             Kept::Known => {}
             Kept::Orphaned => {
                 warn!(message = %row.id, mailbox = %row.mailbox,
-                    "A message was kept without a mailbox: it is unknown or was deleted.");
+                    "A message was kept without a mailbox: it is unknown.");
+            }
+            Kept::Deleted => {
+                info!(message = %row.id, mailbox = %row.mailbox,
+                    "A message came after its mailbox was deleted; it is erased, too.");
             }
             Kept::New => self.events.publish(MessageEvent {
                 recording: row.id,

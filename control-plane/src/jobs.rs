@@ -111,7 +111,7 @@ impl Jobs {
             }
             Attempt::Hopeless(why) => self.give_up(job, why).await,
             Attempt::Failed(why) => {
-                let failed = job.attempts + 1;
+                let failed = job.attempts;
                 let is_text = matches!(job.task, Task::Transcribe(_));
                 if is_text && failed >= TRANSCRIBE_ATTEMPTS_MAX {
                     return self.give_up(job, why).await;

@@ -242,7 +242,7 @@ impl ControlPlane {
         if background.is_some() {
             return Ok(());
         }
-        let reclaimed = shared.store.reclaim().await?;
+        let reclaimed = shared.store.reclaim(clock::now()).await?;
         if reclaimed > 0 {
             info!(reclaimed, "Work that a stopped service had begun is begun again.");
         }

@@ -182,6 +182,41 @@ fn failed_and_slow_syncs_lose_nothing() {
 }
 
 #[test]
+fn a_drain_resolves_once_every_message_is_handed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Disk::default());
+    let bed = Bed::start_with(dir.path(), Some(disk.clone()), 64, |_| ());
+    let phones: Vec<Phone> = (0..40).map(|_| Phone::new()).collect();
+    let calls: Vec<Call> = phones.iter().map(|phone| bed.call(phone, |_| ())).collect();
+    disk.hangs.store(true, Ordering::SeqCst);
+    for call in &calls {
+        bed.shards.hang_up(call.id);
+    }
+    rtp_bed::block_on(bed.shards.drain(rtp_bed::PATIENCE));
+    let arrived: BTreeSet<_> = bed.arrivals.try_iter().map(|a| a.opened.recording).collect();
+    assert_eq!(arrived, calls.iter().map(|call| call.recording).collect());
+}
+
+#[test]
+fn a_drain_ends_in_time_though_nobody_takes_the_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let bed = Bed::start_with(dir.path(), None, 1, |_| ());
+    let phones: Vec<Phone> = (0..3).map(|_| Phone::new()).collect();
+    let calls: Vec<Call> = phones.iter().map(|phone| bed.call(phone, |_| ())).collect();
+    for call in &calls {
+        bed.shards.hang_up(call.id);
+    }
+    let started = Instant::now();
+    rtp_bed::block_on(bed.shards.drain(Duration::from_millis(100)));
+    assert!(started.elapsed() < DRAIN_GRACE + Duration::from_secs(20));
+    drop(bed);
+    // What nobody took comes again at the next start.
+    let next = Bed::start(dir.path(), |_| ());
+    let arrived: BTreeSet<_> = (0..3).map(|_| next.arrival().opened.recording).collect();
+    assert_eq!(arrived, calls.iter().map(|call| call.recording).collect());
+}
+
+#[test]
 fn a_full_disk_refuses_new_calls_ends_those_under_way_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(Disk::default());

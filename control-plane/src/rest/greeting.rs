@@ -46,7 +46,17 @@ pub(crate) async fn put(
         mailbox.own_greeting = true;
         mailbox.settings.greeting = GreetingChoice::Own;
     });
-    let mailbox = changed.await?;
+    let mailbox = match changed.await {
+        Ok(mailbox) => mailbox,
+        Err(problem) => {
+            // Deleted meanwhile: the sound came too late for its erasure.
+            let row = plane.shared.store.mailbox(id).await?;
+            if row.is_none_or(|mailbox| mailbox.deleted_at.is_some()) {
+                plane.shared.objects.remove(Object::Greeting(id)).await?;
+            }
+            return Err(problem);
+        }
+    };
     let sounds = plane.shared.sounds.clone();
     let put = tokio::task::spawn_blocking(move || sounds.put(SoundId::OwnGreeting(id), &wav));
     put.await

@@ -312,6 +312,8 @@ pub(crate) async fn remove(
     PathId(id): PathId<MailboxId>,
 ) -> Result<StatusCode, Problem> {
     let shared = &plane.shared;
+    // A greeting that is being put is in the bank before it is taken out again.
+    let _turn = shared.greetings.lock().await;
     if !shared.store.delete_mailbox(id, clock::now()).await? {
         // Deleting again is no error; deleting what never was is.
         shared

@@ -7,8 +7,10 @@ use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
 use super::{After, Finished, Job, Kept, Page, Store, StoreError, Task};
+use crate::backoff::backoff;
 use crate::clock::after;
 use crate::keys::{ApiKey, KeyId, Scope};
+use crate::limits::TRANSCRIBE_ATTEMPTS_MAX;
 use crate::mailbox::{GreetingChoice, MailboxSettings, StoredMailbox};
 use crate::message::tests_support::{new_message, text};
 use crate::message::{MessageAudio, StoredState};
@@ -34,6 +36,7 @@ pub(crate) async fn run(store: &dyn Store) {
     deliveries_are_settled_under_their_lease(store).await;
     a_deleted_mailbox_takes_its_messages_along(store).await;
     leases_of_the_dead_are_reclaimed(store).await;
+    a_recording_that_kills_its_workers_is_given_up(store).await;
     keys_are_found_by_hash_until_revoked(store).await;
 }
 
@@ -154,7 +157,7 @@ async fn a_job_belongs_to_its_lease(store: &dyn Store) {
     assert!(store.extend_job(&job, at(100)).await.unwrap());
     assert!(take(store, at(99)).await.is_empty(), "its lease was lengthened");
     let again = take(store, at(100)).await.remove(0);
-    assert_eq!((again.id.as_str(), again.attempts), (job.id.as_str(), 0));
+    assert_eq!((again.id.as_str(), again.attempts), (job.id.as_str(), 2));
     assert!(!store.extend_job(&job, at(200)).await.unwrap(), "the lease was lost");
     assert!(!store.finish(&job, &transcribed(), at(100)).await.unwrap());
     let row = store.message(message_id(300)).await.unwrap().unwrap();
@@ -168,9 +171,13 @@ async fn a_job_that_failed_rests_and_counts(store: &dyn Store) {
     store.return_job(&job, at(10), Some("the engine failed")).await.unwrap();
     assert!(take(store, at(9)).await.is_empty());
     let again = take(store, at(10)).await.remove(0);
-    assert_eq!(again.attempts, 1);
+    assert_eq!(again.attempts, 2);
     store.return_job(&again, at(11), None).await.unwrap();
-    assert_eq!(take(store, at(11)).await.remove(0).attempts, 1, "a postponement is no attempt");
+    for _ in 0..2 * TRANSCRIBE_ATTEMPTS_MAX {
+        let postponed = take(store, at(11)).await.remove(0);
+        assert_eq!(postponed.attempts, 2, "a postponement is no attempt");
+        store.return_job(&postponed, at(11), None).await.unwrap();
+    }
     end_all(store).await;
 }
 
@@ -327,7 +334,12 @@ async fn a_deleted_mailbox_takes_its_messages_along(store: &dyn Store) {
     let late = format!("transcribe:{}", message_id(801));
     assert_eq!(jobs, [greeting, erase(800), erase(801), late]);
     let late = store.keep_arrivals(&[new_message(802, mailbox.id)], START).await.unwrap();
-    assert_eq!(late, [Kept::Orphaned]);
+    assert_eq!(late, [Kept::Deleted]);
+    let row = store.message(message_id(802)).await.unwrap().unwrap();
+    assert_eq!((row.state, row.arrived.caller.number()), (StoredState::Deleted, None));
+    assert_eq!(row.arrived.payload_sha256, "");
+    let jobs = take(store, START).await;
+    assert_eq!(jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), [erase(802)]);
     end_all(store).await;
 }
 
@@ -337,12 +349,34 @@ async fn leases_of_the_dead_are_reclaimed(store: &dyn Store) {
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
     let delivery = store.lease_deliveries(START, at(60), 1).await.unwrap().remove(0);
     let job = leased(store, &mailbox, 901).await;
-    assert_eq!(store.reclaim().await.unwrap(), 2);
-    assert_eq!(take(store, START).await.remove(0).id, job.id);
+    assert_eq!(store.reclaim(START).await.unwrap(), 2);
+    assert!(take(store, START).await.is_empty(), "it rests");
+    assert_eq!(take(store, at(1)).await.remove(0).id, job.id);
     let again = store.lease_deliveries(START, at(60), 1).await.unwrap().remove(0);
     assert_eq!(again.target, delivery.target);
     settle_all(store, vec![again]).await;
     end_all(store).await;
+}
+
+async fn a_recording_that_kills_its_workers_is_given_up(store: &dyn Store) {
+    let mailbox = new_mailbox(store, 91, &["a@example.jp"]).await;
+    store.keep_arrivals(&[new_message(910, mailbox.id)], START).await.unwrap();
+    let mut now = START;
+    for attempt in 1..=TRANSCRIBE_ATTEMPTS_MAX {
+        let row = store.message(message_id(910)).await.unwrap().unwrap();
+        assert_eq!(row.state, StoredState::Sealed);
+        assert_eq!(take(store, now).await.remove(0).attempts, attempt);
+        assert_eq!(store.reclaim(now).await.unwrap(), 1);
+        assert!(take(store, now).await.is_empty(), "it rests");
+        now = after(now, backoff(attempt, 0));
+    }
+    assert_eq!(store.next_job().await.unwrap(), None);
+    let row = store.message(message_id(910)).await.unwrap().unwrap();
+    assert_eq!((row.state, row.text), (StoredState::Failed, None));
+    assert!(row.failure.is_some());
+    let deliveries = store.lease_deliveries(now, after(now, LEASE), 100).await.unwrap();
+    assert_eq!(deliveries.len(), 1, "its mailbox is told");
+    settle_all(store, deliveries).await;
 }
 
 async fn keys_are_found_by_hash_until_revoked(store: &dyn Store) {

@@ -77,6 +77,8 @@ pub enum Kept {
     New,
     /// A new row without a mailbox, and no job.
     Orphaned,
+    /// A row without content, and a job that erases the sound: its mailbox was deleted.
+    Deleted,
     /// There was a row already.
     Known,
 }
@@ -88,7 +90,7 @@ pub struct Job {
     pub id: String,
     /// What is to be done.
     pub task: Task,
-    /// Attempts that failed so far.
+    /// Attempts that have begun, this one included, less those that were given back unfailed.
     pub attempts: u32,
     /// Token of the lease under which it is being worked on.
     pub lease: String,
@@ -186,7 +188,8 @@ pub trait MessageStore: Send + Sync {
 /// Hands out jobs. A job belongs to who leased it until the lease ends.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Leases up to `limit` jobs that are due and free, longest due first.
+    /// Leases up to `limit` jobs that are due and free, longest due first. Each lease counts as an
+    /// attempt, so that work which kills its worker is counted, too.
     async fn lease_jobs(
         &self,
         now: WallTime,
@@ -195,7 +198,7 @@ pub trait JobStore: Send + Sync {
     ) -> Result<Vec<Job>, StoreError>;
     /// Lengthens a lease. False when it was lost.
     async fn extend_job(&self, job: &Job, until: WallTime) -> Result<bool, StoreError>;
-    /// Gives a job back, to be run at `run_at`; with `failed`, the attempt counts.
+    /// Gives a job back, to be run at `run_at`; without `failed`, it was no attempt.
     async fn return_job(
         &self,
         job: &Job,
@@ -206,9 +209,11 @@ pub trait JobStore: Send + Sync {
     async fn end_job(&self, job: &Job) -> Result<(), StoreError>;
     /// When the next job is due and free; `None` when there is none.
     async fn next_job(&self) -> Result<Option<WallTime>, StoreError>;
-    /// Ends leases that no living worker can hold. Only for a process that just started and is
-    /// the only worker on this store; a store shared by several lets leases run out instead.
-    async fn reclaim(&self) -> Result<u64, StoreError>;
+    /// Ends leases that no living worker can hold. Their jobs rest as after a failure; a
+    /// transcription that had its last attempt fails, so that no recording can kill every start.
+    /// Only for a process that just started and is the only worker on this store; a store shared
+    /// by several lets leases run out instead.
+    async fn reclaim(&self, now: WallTime) -> Result<u64, StoreError>;
 }
 
 /// Hands out deliveries.

@@ -134,6 +134,47 @@ async fn a_greeting_is_kept_played_and_removed() {
 }
 
 #[tokio::test]
+async fn a_greeting_that_comes_while_its_mailbox_is_deleted_leaves_nothing() {
+    let (folder, centre) = Centre::running().await;
+    let id = centre.mailbox("+815012345678", &[]).await;
+    let path = format!("/v1/mailboxes/{id}");
+    let file = folder.path().join(format!("objects/greetings/{id}.wav"));
+    let greeting = || {
+        let request = centre.request("PUT", &format!("{path}/greeting"));
+        request.header("content-type", "audio/wav").body("RIFF hello").send()
+    };
+    assert_eq!(greeting().await.unwrap().status(), 200);
+    assert!(file.exists());
+    let (here_in, here) = crossbeam::channel::bounded(1);
+    let (go, go_out) = crossbeam::channel::bounded(1);
+    *centre.bank.gate.lock().unwrap() = Some((here_in, go_out));
+    let late = tokio::spawn(greeting());
+    crate::support::until("the next one is being read", || here.try_recv().ok()).await;
+    assert_eq!(centre.json("DELETE", &path, Value::Null).await.0, 204);
+    crate::support::until("the erasure", || (!file.exists()).then_some(())).await;
+    go.send(()).unwrap();
+    assert_eq!(late.await.unwrap().unwrap().status(), 410);
+    assert!(centre.bank.sounds.lock().unwrap().is_empty());
+    assert!(!file.exists());
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_under_way_when_its_mailbox_was_deleted_leaves_nothing() {
+    let (folder, centre) = Centre::running().await;
+    let id = centre.mailbox("+815012345678", &["a@example.jp"]).await;
+    assert_eq!(centre.json("DELETE", &format!("/v1/mailboxes/{id}"), Value::Null).await.0, 204);
+    let arrival = arrival(1, id, number("+819012345678"));
+    centre.arrive(&arrival).await;
+    let message = arrival.opened.recording;
+    assert_eq!(centre.get(&format!("/v1/messages/{message}")).await.0, 410);
+    // A stop drains the jobs: the erasure.
+    centre.stop().await;
+    assert!(!folder.path().join(format!("objects/recordings/{message}.rec")).exists());
+    assert_eq!(std::fs::read_dir(folder.path().join("mail")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_deleted_mailbox_gives_its_number_back_and_takes_its_messages_along() {
     let (folder, centre) = Centre::running().await;
     let id = centre.mailbox("+815012345678", &[]).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use control_plane::{ControlPlane, PlaneConfig, PlaneDeps, Scope};
+use crossbeam::channel::{Receiver, Sender};
 use crossbeam::queue::SegQueue;
 use engine_core::caller::Caller;
 use engine_core::codec::Codec;
@@ -31,6 +32,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(crate) struct Bank {
     pub(crate) sounds: Mutex<HashMap<SoundId, Vec<u8>>>,
+    /// Asked once before a greeting is read: tells that it is, and waits for the word.
+    pub(crate) gate: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
 impl SoundBank for Bank {
@@ -38,6 +41,10 @@ impl SoundBank for Bank {
         None
     }
     fn read_greeting(&self, file: &[u8]) -> Result<Bytes, SoundError> {
+        if let Some((here, go)) = self.gate.lock().unwrap().take() {
+            here.send(()).unwrap();
+            go.recv().unwrap();
+        }
         if file.is_empty() {
             return Err(SoundError::Empty);
         }

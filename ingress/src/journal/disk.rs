@@ -44,6 +44,22 @@ pub trait Faults: Send + Sync + 'static {
     fn before(&self, op: DiskOp) -> Verdict;
 }
 
+/// Where a keeper's files lie.
+pub struct DiskPlace {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Goes into file names.
+    pub shard: u16,
+    /// Stands in front of the disk in tests.
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+impl std::fmt::Debug for DiskPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskPlace").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
 /// One shard's files.
 pub(super) struct Disk {
     dir: PathBuf,

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use tracing::{error, warn};
 
 pub use self::acks::AckDesk;
-pub use self::disk::{DiskOp, Faults, Verdict};
+pub use self::disk::{DiskOp, DiskPlace, Faults, Verdict};
 pub use self::recovery::Inheritance;
 pub(crate) use self::recovery::JournalDir;
 pub use self::recovery::JournalError;
@@ -202,6 +202,15 @@ impl Keeper {
         self.under_way.is_empty()
     }
 
+    /// Whether every recording given here is durable, read back and taken by who turns it into
+    /// text.
+    pub fn is_handed_over(&self) -> bool {
+        self.is_durable()
+            && self.reading == 0
+            && self.readbacks.is_empty()
+            && self.waiting.is_empty()
+    }
+
     /// Whether the ring works for this keeper now. While it does, the runtime must not be dropped:
     /// tokio-uring 0.5 then frees the buffers of operations that the kernel still carries out.
     pub fn is_disk_busy(&self) -> bool {
@@ -309,22 +318,6 @@ impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keeper").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
-}
-
-impl std::fmt::Debug for DiskPlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DiskPlace").field("dir", &self.dir).finish_non_exhaustive()
-    }
-}
-
-/// Where a keeper's files lie.
-pub struct DiskPlace {
-    /// The folder.
-    pub dir: std::path::PathBuf,
-    /// Goes into file names.
-    pub shard: u16,
-    /// Stands in front of the disk in tests.
-    pub faults: Option<Arc<dyn Faults>>,
 }
 
 async fn write_in_order(

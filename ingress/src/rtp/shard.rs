@@ -348,10 +348,9 @@ impl<R: Receive> Shard<R> {
             }
         }
         for arrival in self.world.keeper.take_durable() {
-            let (opened, sealed) = (arrival.opened, arrival.sealed);
-            let recorded_ms = sealed.duration.to_millis(opened.codec.clock_hz());
-            let state = MessageState::Sealed;
-            self.world.emit(opened.recording, opened.mailbox, state, recorded_ms);
+            let opened = arrival.opened;
+            let ms = arrival.sealed.duration.to_millis(opened.codec.clock_hz());
+            self.world.emit(opened.recording, opened.mailbox, MessageState::Sealed, ms);
         }
         self.close_over(now);
     }
@@ -365,8 +364,7 @@ impl<R: Receive> Shard<R> {
 
     fn drain(&mut self, now: Instant) {
         let Some(draining) = &mut self.draining else { return };
-        let late = now >= draining.until;
-        if late && !draining.stopped {
+        if now >= draining.until && !draining.stopped {
             draining.stopped = true;
             self.tell_all(now, &Input::Stop(EndReason::Stopped));
             for (slot, line) in self.lines.iter().enumerate() {
@@ -378,7 +376,9 @@ impl<R: Receive> Shard<R> {
             self.world.keeper.turn(now);
         }
         let Some(draining) = &mut self.draining else { return };
-        let settled = self.slots.is_empty() && self.world.keeper.is_durable();
+        // Who waits for a drain wants the last texts from this run; a bare quit does not wait.
+        let handed_over = draining.done.is_empty() || self.world.keeper.is_handed_over();
+        let settled = self.slots.is_empty() && self.world.keeper.is_durable() && handed_over;
         if settled || now >= draining.until + DRAIN_GRACE {
             for done in draining.done.drain(..) {
                 // Whoever waited may have stopped waiting.

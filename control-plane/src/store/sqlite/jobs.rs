@@ -4,9 +4,14 @@ use async_trait::async_trait;
 use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
+use tracing::error;
 
+use super::messages::record;
 use super::{SqliteStore, time, unreadable};
-use crate::store::{Job, JobStore, StoreError, Task};
+use crate::backoff::backoff;
+use crate::clock::after;
+use crate::limits::TRANSCRIBE_ATTEMPTS_MAX;
+use crate::store::{Finished, Job, JobStore, StoreError, Task};
 
 const TRANSCRIBE: &str = "transcribe";
 const ERASE_MESSAGE: &str = "erase_message";
@@ -17,19 +22,21 @@ const ERASE_GREETING: &str = "erase_greeting";
 const PUT: &str = "INSERT INTO jobs (id, kind, subject, attempts, run_at, created_at) \
     VALUES ($1, $2, $3, 0, $4, $4) \
     ON CONFLICT (id) DO UPDATE SET run_at = excluded.run_at, lease = NULL, lease_until = NULL";
-const LEASE: &str = "UPDATE jobs SET lease = $1, lease_until = $2 WHERE id IN (\
+// An attempt counts once it begins: work that kills the process is never given back.
+const LEASE: &str = "UPDATE jobs SET lease = $1, lease_until = $2, attempts = attempts + 1 \
+    WHERE id IN (\
     SELECT id FROM jobs WHERE run_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
     ORDER BY run_at, id LIMIT $4) \
     RETURNING id, kind, subject, attempts";
 const EXTEND: &str = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND lease = $2";
 const RETURN: &str = "UPDATE jobs SET lease = NULL, lease_until = NULL, run_at = $3, \
-    attempts = attempts + $4, last_error = COALESCE($5, last_error) \
+    attempts = attempts - $4, last_error = COALESCE($5, last_error) \
     WHERE id = $1 AND lease = $2";
 const END: &str = "DELETE FROM jobs WHERE id = $1 AND lease = $2";
 const NEXT: &str = "SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > run_at \
     THEN lease_until ELSE run_at END) FROM jobs";
-const RECLAIM_JOBS: &str =
-    "UPDATE jobs SET lease = NULL, lease_until = NULL WHERE lease IS NOT NULL";
+const LEASED: &str = "SELECT id, kind, subject, attempts, lease FROM jobs WHERE lease IS NOT NULL";
+const KILLED: &str = "the service itself ended during the last attempt";
 const RECLAIM_DELIVERIES: &str = "UPDATE outbox SET lease = NULL, lease_until = NULL \
     WHERE state = 'pending' AND lease IS NOT NULL";
 
@@ -49,7 +56,7 @@ impl JobStore for SqliteStore {
             .bind(i64::from(limit))
             .fetch_all(&self.writer)
             .await?;
-        rows.iter().map(|row| read(row, &lease)).collect()
+        rows.iter().map(|row| read(row, lease.clone())).collect()
     }
 
     async fn extend_job(&self, job: &Job, until: WallTime) -> Result<bool, StoreError> {
@@ -72,7 +79,7 @@ impl JobStore for SqliteStore {
             .bind(&job.id)
             .bind(&job.lease)
             .bind(run_at.as_unix_millis())
-            .bind(i64::from(failed.is_some()))
+            .bind(i64::from(failed.is_none()))
             .bind(failed)
             .execute(&self.writer)
             .await?;
@@ -89,13 +96,43 @@ impl JobStore for SqliteStore {
         Ok(next.map(time))
     }
 
-    async fn reclaim(&self) -> Result<u64, StoreError> {
+    async fn reclaim(&self, now: WallTime) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
-        let jobs = sqlx::query(RECLAIM_JOBS).execute(&mut *tx).await?;
+        let jobs = sqlx::query(LEASED).fetch_all(&mut *tx).await?;
+        for row in &jobs {
+            let job = read(row, row.try_get("lease")?)?;
+            take_back(&mut tx, &job, now).await?;
+        }
         let deliveries = sqlx::query(RECLAIM_DELIVERIES).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(jobs.rows_affected() + deliveries.rows_affected())
+        Ok(jobs.len() as u64 + deliveries.rows_affected())
     }
+}
+
+/// Frees a job whose worker died. One that saw too many die is not tried again.
+async fn take_back(
+    tx: &mut Transaction<'static, Sqlite>,
+    job: &Job,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    if let Task::Transcribe(message) = job.task
+        && job.attempts >= TRANSCRIBE_ATTEMPTS_MAX
+    {
+        error!(%message, attempts = job.attempts,
+            "A recording is kept without text: the service ended during its last attempt.");
+        end_job(tx, job).await?;
+        return record(tx, message, &Finished::Failed { why: KILLED.to_owned() }, now).await;
+    }
+    let run_at = after(now, backoff(job.attempts, rand::random()));
+    sqlx::query(RETURN)
+        .bind(&job.id)
+        .bind(&job.lease)
+        .bind(run_at.as_unix_millis())
+        .bind(0)
+        .bind(None::<&str>)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Leaves a job.
@@ -128,7 +165,7 @@ pub(super) async fn end_job(
     Ok(ended.rows_affected() == 1)
 }
 
-fn read(row: &SqliteRow, lease: &str) -> Result<Job, StoreError> {
+fn read(row: &SqliteRow, lease: String) -> Result<Job, StoreError> {
     let id: String = row.try_get("id")?;
     let wrong = |what| unreadable(format!("job {id}"), what);
     let kind: String = row.try_get("kind")?;
@@ -141,5 +178,5 @@ fn read(row: &SqliteRow, lease: &str) -> Result<Job, StoreError> {
         _ => return Err(wrong("an unknown kind")),
     };
     let attempts = row.try_get::<i64, _>("attempts")? as u32;
-    Ok(Job { task, attempts, lease: lease.to_owned(), id })
+    Ok(Job { id, task, attempts, lease })
 }

@@ -29,6 +29,7 @@ const KEEP: &str = "INSERT INTO messages \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
     ON CONFLICT DO NOTHING";
 const ADDRESSES: &str = "SELECT addresses FROM mailboxes WHERE id = $1 AND deleted_at IS NULL";
+const OWNER: &str = "SELECT deleted_at FROM mailboxes WHERE id = $1";
 const BY_ID: &str = "SELECT * FROM messages WHERE id = $1";
 const PAGE: &str = "SELECT * FROM messages WHERE mailbox = $1 AND deleted_at IS NULL \
     AND (received_at < $2 OR (received_at = $2 AND id < $3)) \
@@ -138,13 +139,7 @@ impl MessageStore for SqliteStore {
         if !end_job(&mut tx, job).await? {
             return Ok(false);
         }
-        if write_result(&mut tx, id, finished).await? {
-            tell(&mut tx, id, now).await?;
-        } else {
-            // Deleted meanwhile: the MP3 that was just stored must go, too, even if its erasure
-            // has been done.
-            put_job(&mut tx, Task::EraseMessage(id), now).await?;
-        }
+        record(&mut tx, id, finished, now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -156,15 +151,18 @@ async fn keep(
     now: WallTime,
 ) -> Result<Kept, StoreError> {
     let mailbox = arrival.mailbox.to_string();
-    let owner: Option<String> =
-        sqlx::query_scalar(ADDRESSES).bind(&mailbox).fetch_optional(&mut **tx).await?;
+    let owner: Option<Option<i64>> =
+        sqlx::query_scalar(OWNER).bind(&mailbox).fetch_optional(&mut **tx).await?;
     let state = if owner.is_some() { StoredState::Sealed } else { StoredState::Orphaned };
+    let is_late = matches!(owner, Some(Some(_)));
+    // What is buried below must not have been written first.
+    let caller = if is_late { &Caller::Withheld } else { &arrival.caller };
     let inserted = sqlx::query(KEEP)
         .bind(arrival.id.to_string())
         .bind(mailbox)
         .bind(state.name())
-        .bind(arrival.caller.kind())
-        .bind(arrival.caller.number())
+        .bind(caller.kind())
+        .bind(caller.number())
         .bind(arrival.codec.name())
         .bind(language_name(arrival.language))
         .bind(arrival.answered_at.as_unix_millis())
@@ -183,6 +181,10 @@ async fn keep(
     }
     if owner.is_none() {
         return Ok(Kept::Orphaned);
+    }
+    if is_late {
+        bury(tx, arrival.id, now).await?;
+        return Ok(Kept::Deleted);
     }
     put_job(tx, Task::Transcribe(arrival.id), now).await?;
     Ok(Kept::New)
@@ -215,6 +217,21 @@ pub(super) async fn newest(
     let rows: Vec<String> =
         sqlx::query_scalar(SQL).bind(mailbox.to_string()).fetch_all(&mut **tx).await?;
     rows.iter().map(|id| id.parse().map_err(|_| unreadable(id, "a malformed id"))).collect()
+}
+
+/// Writes a result and leaves a delivery for everyone who is told of it.
+pub(super) async fn record(
+    tx: &mut Transaction<'static, Sqlite>,
+    id: RecordingId,
+    finished: &Finished,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    if write_result(tx, id, finished).await? {
+        return tell(tx, id, now).await;
+    }
+    // Deleted meanwhile: the MP3 that was just stored must go, too, even if its erasure has been
+    // done.
+    put_job(tx, Task::EraseMessage(id), now).await
 }
 
 async fn write_result(
