@@ -200,7 +200,7 @@ impl Desk {
             state = match state.batcher.poll() {
                 Output::Run(batch) => return Some(batch),
                 Output::Refused(window) => {
-                    let done = state.fail(window.payload.take, "too many windows wait");
+                    let done = state.fail(now, window.payload.take, "too many windows wait");
                     drop(state);
                     tell(done);
                     self.lock()
@@ -232,7 +232,7 @@ impl Desk {
             }
             Err(why) => {
                 for job in jobs {
-                    done.extend(state.fail(job.take, &why));
+                    done.extend(state.fail(self.now(), job.take, &why));
                 }
             }
         }
@@ -289,8 +289,8 @@ impl State {
     }
 
     /// A take cannot be read; its waiter is told now or when it comes.
-    fn fail(&mut self, take: Take, why: &str) -> Option<Told> {
-        self.batcher.handle(Instant::default(), Input::Cancel(take.id()));
+    fn fail(&mut self, now: Instant, take: Take, why: &str) -> Option<Told> {
+        self.batcher.handle(now, Input::Cancel(take.id()));
         self.texts.get_mut(&take)?.failed = Some(why.to_owned());
         self.take_if_whole(take)
     }
