@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws what a terminal showed, read from standard input, as an SVG on standard output.
 
-    rusuden demo | python3 assets/terminal_svg.py 'make demo' > assets/demo.svg
+    rusuden demo | sed "/^Fetch it/,$d" | python3 assets/terminal_svg.py 'make demo' > assets/demo.svg
 """
 
 import html
