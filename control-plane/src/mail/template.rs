@@ -196,20 +196,20 @@ mod tests {
             "添付の音声: MP3 20 KB",
             "認識結果は必ずしも正確ではありません",
             "https://rusuden.example/v1/messages/00000000-0000-0000-0000-000000000007",
-            "2026年11月23日(月) 00時04分",
+            "2026年11月23日(月) 00時03分",
         ];
         for want in wanted {
             assert!(mail.body.contains(want), "{want} is missing in\n{}", mail.body);
         }
         assert_eq!(mail.subject, "【留守番電話】090-1234-5678からメッセージがあります");
-        assert_eq!(mail.file, "留守番電話_20261123_000405.mp3");
+        assert_eq!(mail.file, "留守番電話_20261123_000355.mp3");
     }
 
     #[test]
     fn s52_the_notice_is_in_both_languages() {
         let english = words(Language::English, |_| {});
         assert!(english.body.contains("not guaranteed to be correct"), "{}", english.body);
-        assert!(english.body.contains("Received: Mon, 23 Nov 2026, 00:04 JST"));
+        assert!(english.body.contains("Received: Mon, 23 Nov 2026, 00:03 JST"));
     }
 
     #[test]

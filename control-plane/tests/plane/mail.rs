@@ -108,12 +108,12 @@ fn check_mail(mail: &Value) {
     let wanted =
         ["明日の会議は十時からです。", "認識結果は必ずしも正確ではありません", "44円", "5秒"];
     for want in
-        wanted.into_iter().chain(["2026年11月23日(月) 00時04分", "https://rusuden.example/"])
+        wanted.into_iter().chain(["2026年11月23日(月) 00時03分", "https://rusuden.example/"])
     {
         assert!(body.contains(want), "{want} is missing in {body}");
     }
     let sound = &mail["attachments"][0];
-    assert_eq!(sound["file"], "留守番電話_20261123_000405.mp3");
+    assert_eq!(sound["file"], "留守番電話_20261123_000334.mp3");
     assert_eq!(sound["type"], "audio/mpeg");
     assert_eq!(sound["sha256"], hex::encode(Sha256::digest(mp3())));
     assert_eq!(mail["auto_submitted"], "auto-generated");
