@@ -1,7 +1,7 @@
 # Two commands are the whole set-up on a bare Debian 12 with a Rust toolchain:
 #   make demo    builds Rusuden, places a call to it and shows the message that comes out
 #   make test    everything that CI runs
-.PHONY: demo build test check lint doc unit e2e bench deny setup setup-test sounds help
+.PHONY: demo build test tests check lint doc e2e bench deny setup setup-test sounds help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -16,7 +16,7 @@ demo: build ## Build in release and run one real call, end to end (DEMO=--keep l
 build: setup ## Build the release binary
 	$(CARGO) build --release --locked -p rusuden
 
-test: setup-test lint doc unit e2e ## Everything: fmt, clippy, docs, unit, simulation, end to end
+test: setup-test lint doc tests ## Everything: fmt, clippy, docs, unit, simulation, end to end
 	@echo "All checks passed."
 
 check: test ## The same
@@ -28,12 +28,15 @@ lint:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-unit:
-	$(CARGO) test --workspace --locked --exclude rusuden-tests
+# Always the whole workspace: another choice of packages means other features and another build of
+# every dependency.
+tests: setup-test
+	$(CARGO) build --workspace --locked --bins --tests
+	$(CARGO) test --workspace --locked
 
-e2e:
-	$(CARGO) build --locked -p rusuden
-	$(CARGO) test --locked -p rusuden-tests -- --test-threads=1
+e2e: setup-test ## Only the tests with the real binary (make e2e TEST=crash)
+	$(CARGO) build --workspace --locked --bins --tests
+	$(CARGO) test --workspace --locked --test e2e -- --nocapture $(TEST)
 
 bench: setup ## criterion benches of every stage
 	$(CARGO) bench --locked -p rusuden-benches

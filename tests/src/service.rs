@@ -53,12 +53,12 @@ impl Answer {
     }
 }
 
-/// The binary that the tests run: built beside them by `make e2e`.
+/// The binary that the tests run: built beside them by `make tests`.
 pub fn binary() -> PathBuf {
     let tests = std::env::current_exe().expect("a test knows its own path");
     let folder = tests.parent().and_then(Path::parent).expect("tests run from target/…/deps");
     let path = folder.join("rusuden");
-    assert!(path.is_file(), "{} is not built; run `make e2e`", path.display());
+    assert!(path.is_file(), "{} is not built; run `make tests`", path.display());
     path
 }
 

@@ -81,21 +81,25 @@ fn baresip_call_gives_text(codec: &str) {
 
 #[test]
 fn baresip_with_pcmu_gives_the_text() {
+    let _alone = crate::alone();
     baresip_call_gives_text("PCMU/8000/1");
 }
 
 #[test]
 fn baresip_with_g722_gives_the_text() {
+    let _alone = crate::alone();
     baresip_call_gives_text("G722/16000/1");
 }
 
 #[test]
 fn baresip_with_opus_gives_the_text() {
+    let _alone = crate::alone();
     baresip_call_gives_text("opus/48000/2");
 }
 
 #[test]
 fn a_call_becomes_text_sound_and_mail() {
+    let _alone = crate::alone();
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
     let settings = json!({ "addresses": ["subscriber@example.com"] });
@@ -157,6 +161,7 @@ fn assert_mail(mail: &Path, text: &str, mp3: &[u8]) {
 
 #[test]
 fn seventy_seconds_of_speech_leave_sixty() {
+    let _alone = crate::alone();
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
     let mailbox =

@@ -19,6 +19,7 @@ fn transcribe(file: &Path, format: &str) -> String {
 
 #[test]
 fn files_of_every_kind_give_the_same_words() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().unwrap();
     let (wav, said) = sounds::message("late");
     let mut files = vec![wav.clone()];
@@ -47,6 +48,7 @@ fn files_of_every_kind_give_the_same_words() {
 
 #[test]
 fn formats_are_what_players_and_programs_read() {
+    let _alone = crate::alone();
     let (wav, _) = sounds::message("late");
     let json: serde_json::Value = serde_json::from_str(&transcribe(&wav, "json")).unwrap();
     assert_eq!(json["verdict"], "speech");
@@ -57,6 +59,7 @@ fn formats_are_what_players_and_programs_read() {
 
 #[test]
 fn a_file_that_is_no_sound_is_refused_with_a_sentence() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("letter.txt");
     std::fs::write(&file, "not a sound").unwrap();
@@ -70,6 +73,7 @@ fn a_file_that_is_no_sound_is_refused_with_a_sentence() {
 
 #[test]
 fn check_config_names_the_key_that_is_wrong() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rusuden.toml");
     let check = |text: &str| {
@@ -88,6 +92,7 @@ fn check_config_names_the_key_that_is_wrong() {
 
 #[test]
 fn every_subcommand_explains_itself() {
+    let _alone = crate::alone();
     for command in ["serve", "demo", "transcribe", "call", "check-config", "key"] {
         let output = rusuden(&[command, "--help"]);
         assert!(output.status.success());
@@ -97,6 +102,7 @@ fn every_subcommand_explains_itself() {
 
 #[test]
 fn the_demo_ends_with_the_text_that_was_said() {
+    let _alone = crate::alone();
     let output = rusuden(&["demo"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

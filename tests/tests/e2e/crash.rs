@@ -96,6 +96,7 @@ fn check(killed: &Killed, round: usize, messages: &HashMap<String, Vec<Value>>) 
 
 #[test]
 fn twenty_power_cuts_lose_no_call_and_double_none() {
+    let _alone = crate::alone();
     let seed: u64 = std::env::var("CRASH_SEED").map_or(20_261_122, |text| text.parse().unwrap());
     println!("CRASH_SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);

@@ -103,6 +103,7 @@ fn good_call(service: &Service, mailbox: &str, from: &str, tag: &str) {
 
 #[test]
 fn twenty_thousand_broken_inputs_change_nothing() {
+    let _alone = crate::alone();
     let seed: u64 = std::env::var("FUZZ_SEED").map_or(7, |text| text.parse().unwrap());
     println!("FUZZ_SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);
@@ -150,6 +151,7 @@ type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a [u16]
 
 #[test]
 fn bad_http_gets_a_problem() {
+    let _alone = crate::alone();
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
     let json_type = [("content-type", "application/json")];

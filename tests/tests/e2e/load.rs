@@ -79,6 +79,7 @@ fn start_sipp(service: &Service, scenario: &Path, number: &str, series: usize) -
 
 #[test]
 fn five_hundred_calls_are_recorded_octet_for_octet() {
+    let _alone = crate::alone();
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use serde_json::json;
 
 #[test]
 fn calls_under_way_at_a_gentle_stop_become_messages() {
+    let _alone = crate::alone();
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), "");
     let mailbox =

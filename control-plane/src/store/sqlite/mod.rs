@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use engine_core::time::WallTime;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
 
@@ -55,6 +56,25 @@ impl SqliteStore {
         let readers = pool(READERS_MAX).connect_with(options.read_only(true)).await;
         let readers = readers.map_err(|e| refused(e.to_string()))?;
         Ok(Self { writer, readers })
+    }
+
+    /// Runs a statement that leases rows (lease, until, now, limit); the lease and those rows.
+    async fn lease(
+        &self,
+        sql: &'static str,
+        now: WallTime,
+        until: WallTime,
+        limit: u32,
+    ) -> Result<(String, Vec<SqliteRow>), StoreError> {
+        let lease = uuid::Uuid::new_v4().to_string();
+        let rows = sqlx::query(sql)
+            .bind(&lease)
+            .bind(until.as_unix_millis())
+            .bind(now.as_unix_millis())
+            .bind(i64::from(limit))
+            .fetch_all(&self.writer)
+            .await?;
+        Ok((lease, rows))
     }
 
     /// A transaction that holds the write lock from its first moment: one that read first and

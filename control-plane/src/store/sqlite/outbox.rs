@@ -43,14 +43,7 @@ impl OutboxStore for SqliteStore {
         until: WallTime,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let lease = uuid::Uuid::new_v4().to_string();
-        let rows = sqlx::query(LEASE)
-            .bind(&lease)
-            .bind(until.as_unix_millis())
-            .bind(now.as_unix_millis())
-            .bind(i64::from(limit))
-            .fetch_all(&self.writer)
-            .await?;
+        let (lease, rows) = self.lease(LEASE, now, until, limit).await?;
         rows.iter().map(|row| read(row, &lease)).collect()
     }
 
