@@ -7,8 +7,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::forwarding_cost::forwarding_cost_yen;
 use crate::message::{Message, StoredState};
+use crate::usage::forwarding_cost_yen;
 use crate::wording::{caller_words, confidence_notice, time_stamp, time_words};
 
 /// Every template: name, Japanese, English.
