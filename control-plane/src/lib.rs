@@ -8,9 +8,11 @@
 //! `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
+pub mod audit;
 pub mod backoff;
 mod clock;
 pub mod config;
+pub mod contract;
 mod directory;
 mod events;
 pub mod forwarding_cost;
@@ -18,15 +20,20 @@ mod intake;
 mod jobs;
 pub mod keys;
 pub mod limits;
+pub mod line;
 mod mail;
 pub mod mailbox;
 pub mod message;
 mod notify;
+pub mod numbers;
 pub mod objects;
 pub mod outbox;
+pub mod pepper;
 mod plane;
 mod rest;
+pub mod serial;
 pub mod store;
+pub mod terms;
 pub mod wording;
 mod worker;
 
