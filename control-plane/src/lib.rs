@@ -9,12 +9,14 @@
 //! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
+pub mod audit;
 pub mod backoff;
 pub mod billing;
 pub mod campaign;
 pub mod cancellation;
 mod clock;
 pub mod config;
+pub mod contract;
 #[cfg(test)]
 mod day_by_day;
 mod directory;
@@ -24,20 +26,25 @@ pub mod japan;
 mod jobs;
 pub mod keys;
 pub mod limits;
+pub mod line;
 mod mail;
 pub mod mailbox;
 pub mod message;
 pub mod money;
 pub mod notice;
 mod notify;
+pub mod numbers;
 pub mod objects;
 pub mod outbox;
+pub mod pepper;
 pub mod plan;
 mod plane;
 pub mod quiet;
 mod rest;
+pub mod serial;
 pub mod store;
 mod template;
+pub mod terms;
 pub mod usage;
 pub mod wording;
 mod worker;

@@ -70,6 +70,21 @@ pub const MONTH_CLOSES_AFTER: Duration = Duration::from_mins(10);
 /// Longest forwarding target that is looked at, as people write numbers.
 pub const FORWARD_TARGET_CHARS_MAX: usize = 64;
 
+/// Longest reason of a line's flag.
+pub const REASON_CHARS_MAX: usize = 500;
+/// How long a number that was given back is not handed out again.
+pub const QUARANTINE: Duration = Duration::from_hours(180 * 24);
+/// Numbers that one request may take into the pool: one transaction of some tens of milliseconds.
+pub const NUMBERS_PER_REQUEST_MAX: u32 = 10_000;
+/// Longest Idempotency-Key.
+pub const REPEAT_KEY_CHARS_MAX: usize = 255;
+/// How long a repeated request is known again.
+pub const REPEAT_AGE_MAX: Duration = Duration::from_hours(24);
+/// Longest terms of service in one language that are kept here; both fit a JSON body.
+pub const TERMS_TEXT_CHARS_MAX: usize = 8_000;
+/// Longest address of terms of service.
+pub const TERMS_URL_CHARS_MAX: usize = 2_000;
+
 /// How long readiness trusts its last look at the store.
 pub const READINESS_KEPT: Duration = Duration::from_secs(1);
 /// How long open requests may take to end once the service stops.

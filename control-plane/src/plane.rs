@@ -33,6 +33,7 @@ use crate::mail::send::{Mailer, MailerError};
 use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
+use crate::pepper::{Pepper, PepperError};
 use crate::rest;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
@@ -67,6 +68,9 @@ pub enum PlaneError {
     /// The rows cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The pepper cannot be used.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
     /// The objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -122,6 +126,7 @@ pub(crate) struct Shared {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
+    pub(crate) pepper: Pepper,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
@@ -163,6 +168,7 @@ impl ControlPlane {
         config.check()?;
         let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
         let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let pepper = Pepper::open(data_dir)?;
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let events = Arc::new(EventHub::new());
         let ways = Ways {
@@ -180,6 +186,7 @@ impl ControlPlane {
         };
         let shared = Shared {
             keys: Keys::new(store.clone()),
+            pepper,
             sounds: deps.sounds,
             events,
             mailer,
@@ -336,6 +343,7 @@ impl ControlPlane {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
             work: shared.work.clone(),
+            sounds: shared.sounds.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),

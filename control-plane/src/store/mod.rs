@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
@@ -16,9 +17,14 @@ use crate::outbox::{Channel, Delivery, Next};
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod contracts;
 mod notices;
 pub mod sqlite;
 
+pub use contracts::{
+    Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+};
 pub use notices::NoticeStore;
 
 /// Why the store did not do as asked.
@@ -53,6 +59,9 @@ pub enum StoreError {
         /// Which number.
         number: String,
     },
+    /// The rules of contracts refuse it; nothing was changed.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -108,6 +117,8 @@ pub enum Task {
     EraseMessage(RecordingId),
     /// Remove a mailbox's own greeting.
     EraseGreeting(MailboxId),
+    /// End a cancelled contract; due at its end.
+    EndContract(ContractId),
 }
 
 /// How a transcription ended.
@@ -258,7 +269,18 @@ pub trait KeyStore: Send + Sync {
 /// Everything a backend offers.
 #[async_trait]
 pub trait Store:
-    MailboxStore + MessageStore + JobStore + OutboxStore + NoticeStore + KeyStore + 'static
+    MailboxStore
+    + MessageStore
+    + JobStore
+    + OutboxStore
+    + NoticeStore
+    + KeyStore
+    + ContractStore
+    + LineStore
+    + NumberStore
+    + TermsStore
+    + AuditStore
+    + 'static
 {
     /// Proves that rows can be written.
     async fn check_writable(&self) -> Result<(), StoreError>;
