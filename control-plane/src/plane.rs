@@ -34,6 +34,7 @@ use crate::mail::template::{TemplateError, Templates};
 use crate::notify::Outbox;
 use crate::objects::{Object, ObjectError, Objects};
 use crate::rest;
+use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
 use crate::worker;
@@ -121,6 +122,7 @@ pub(crate) struct Shared {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
+    pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
@@ -165,6 +167,7 @@ impl ControlPlane {
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let shared = Shared {
             keys: Keys::new(store.clone()),
+            sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events: Arc::new(EventHub::new()),
             mailer,
@@ -203,6 +206,11 @@ impl ControlPlane {
     /// Makes, lists and revokes API keys.
     pub fn keys(&self) -> Keys {
         self.shared.keys.clone()
+    }
+
+    /// Signs subscribers' devices in.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.sessions.clone()
     }
 
     /// The REST API with its documentation.

@@ -19,16 +19,20 @@ use crate::plane::ControlPlane;
 
 mod auth;
 mod bytes;
+mod devices;
 mod events;
 mod extract;
 mod greeting;
 mod mailboxes;
+mod me_messages;
+mod me_settings;
 mod messages;
 mod openapi;
 mod page;
 mod problem;
 mod service;
 mod sound;
+mod subscriber;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -39,6 +43,11 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let greetings = OpenApiRouter::new()
         .routes(routes!(greeting::put, greeting::get, greeting::remove))
+        .routes(routes!(
+            me_settings::put_greeting,
+            me_settings::get_greeting,
+            me_settings::remove_greeting
+        ))
         .layer(DefaultBodyLimit::max(GREETING_BYTES_MAX))
         .layer(middleware::from_fn(refuse_long::<GREETING_BYTES_MAX>));
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
@@ -51,6 +60,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
         .routes(routes!(events::watch))
+        .merge(subscribers())
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
@@ -68,6 +78,22 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn(around))
         .with_state(plane)
+}
+
+/// What a subscriber's own app talks to.
+fn subscribers() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(devices::list, devices::sign_out_all))
+        .routes(routes!(devices::rename, devices::sign_out))
+        .routes(routes!(devices::sign_out_self))
+        .routes(routes!(me_messages::list))
+        .routes(routes!(me_messages::show, me_messages::update, me_messages::remove))
+        .routes(routes!(me_messages::text))
+        .routes(routes!(me_messages::segments))
+        .routes(routes!(me_messages::audio))
+        .routes(routes!(me_messages::events))
+        .routes(routes!(me_settings::show, me_settings::update))
+        .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }
 
 /// Gives every request an id, and every answer the headers that all answers carry.

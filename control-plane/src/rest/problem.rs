@@ -12,6 +12,7 @@ use crate::keys::Scope;
 use crate::mailbox::MailboxError;
 use crate::objects::ObjectError;
 use crate::store::StoreError;
+use crate::subscriber::DeviceNameError;
 
 /// Media type of problem details (RFC 9457 §3).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -25,6 +26,8 @@ pub(crate) enum Kind {
     NoKey,
     WrongKey,
     MissingScope,
+    NoSession,
+    WrongSession,
     NotFound,
     MethodNotAllowed,
     NumberTaken,
@@ -59,6 +62,10 @@ impl Kind {
             }
             Self::MissingScope => {
                 (StatusCode::FORBIDDEN, "missing_scope", "The API key may not do this")
+            }
+            Self::NoSession => (StatusCode::UNAUTHORIZED, "no_session", "A session is needed"),
+            Self::WrongSession => {
+                (StatusCode::UNAUTHORIZED, "wrong_session", "The session is unknown or over")
             }
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => (
@@ -136,6 +143,12 @@ impl Problem {
         Self { kind, detail: detail.into(), field: None, header: None }
     }
 
+    /// The same, about one field.
+    pub(crate) fn of(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
     fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         // Values come from this module and are ASCII; one that is not is left out.
         self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
@@ -159,6 +172,18 @@ impl Problem {
         // RFC 6750 §3.1
         let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
         Self::new(Kind::WrongKey, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    pub(crate) fn no_session() -> Self {
+        let detail = "send the header Authorization: Bearer rst_… with the token that the set-up \
+                      gave; begin a set-up with POST /v1/setup";
+        Self::new(Kind::NoSession, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
+    }
+
+    pub(crate) fn wrong_session() -> Self {
+        let detail = "the session is malformed, unknown or signed out; set the app up again";
+        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
+        Self::new(Kind::WrongSession, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     pub(crate) fn missing_scope(scope: Scope) -> Self {
@@ -231,6 +256,12 @@ impl From<ObjectError> for Problem {
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
         Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
+    }
+}
+
+impl From<DeviceNameError> for Problem {
+    fn from(error: DeviceNameError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).of("name")
     }
 }
 

@@ -22,6 +22,7 @@ mod keys;
 mod mailboxes;
 mod messages;
 mod outbox;
+mod subscribers;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";
