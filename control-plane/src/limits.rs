@@ -85,6 +85,38 @@ pub const TERMS_TEXT_CHARS_MAX: usize = 8_000;
 /// Longest address of terms of service.
 pub const TERMS_URL_CHARS_MAX: usize = 2_000;
 
+/// Longest name of a device.
+pub const DEVICE_NAME_CHARS_MAX: usize = 50;
+/// A device's last request is noted at most this often: each note is a write.
+pub const DEVICE_SEEN_STEP: Duration = Duration::from_hours(1);
+/// How long a set-up may take from its start to its last step.
+pub const SETUP_AGE_MAX: Duration = Duration::from_hours(24);
+/// Digits of a one-time code (S38).
+pub const CODE_DIGITS: u32 = 4;
+/// How long a one-time code holds (S38).
+pub const CODE_AGE_MAX: Duration = Duration::from_mins(10);
+/// Attempts at one code (S38).
+pub const CODE_TRIES_MAX: u32 = 5;
+/// Codes to one number in a minute (S38).
+pub const CODES_PER_NUMBER_MINUTE_MAX: u32 = 1;
+/// Codes to one number in an hour (S38).
+pub const CODES_PER_NUMBER_HOUR_MAX: u32 = 5;
+/// Codes to one number in a day: whoever holds a serial must not keep a phone ringing.
+pub const CODES_PER_NUMBER_DAY_MAX: u32 = 10;
+/// Wrong codes for one number in a day. Five tries at each of ten codes would hit one code in two hundred
+/// days; this leaves one in a thousand, and SMS that somebody notices on each of them.
+pub const WRONG_CODES_PER_NUMBER_DAY_MAX: u32 = 10;
+/// Codes asked from one address in an hour: several homes may share one.
+pub const CODES_PER_ADDRESS_HOUR_MAX: u32 = 30;
+/// Codes entered from one address in an hour.
+pub const TRIES_PER_ADDRESS_HOUR_MAX: u32 = 60;
+/// Set-ups begun from one address in an hour.
+pub const SETUPS_PER_ADDRESS_HOUR_MAX: u32 = 60;
+/// Serials entered from one address in an hour.
+pub const SERIALS_PER_ADDRESS_HOUR_MAX: u32 = 60;
+/// How long what was done is remembered; no limit may look further back.
+pub const TURN_AGE_MAX: Duration = Duration::from_hours(24);
+
 /// How long readiness trusts its last look at the store.
 pub const READINESS_KEPT: Duration = Duration::from_secs(1);
 /// How long open requests may take to end once the service stops.
@@ -100,6 +132,9 @@ const _: () = assert!(SMTP_TIMEOUT.as_millis() < DELIVERY_MAX.as_millis());
 const _: () = assert!(DELIVERY_MAX.as_millis() < LEASE.as_millis());
 const _: () = assert!(BACKOFF_FIRST.as_millis() < BACKOFF_MAX.as_millis());
 const _: () = assert!(BACKOFF_MAX.as_millis() < DELIVERY_AGE_MAX.as_millis());
+const _: () = assert!(CODE_AGE_MAX.as_millis() < SETUP_AGE_MAX.as_millis());
+const _: () = assert!(CODES_PER_NUMBER_HOUR_MAX <= CODES_PER_NUMBER_DAY_MAX);
+const _: () = assert!(CODE_TRIES_MAX <= WRONG_CODES_PER_NUMBER_DAY_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(JSON_BYTES_MAX < GREETING_BYTES_MAX);
 const _: () = assert!(

@@ -21,11 +21,14 @@ mod audit;
 mod auth;
 mod bytes;
 mod contracts;
+mod devices;
 mod events;
 mod extract;
 mod greeting;
 mod lines;
 mod mailboxes;
+mod me_messages;
+mod me_settings;
 mod messages;
 mod numbers;
 mod openapi;
@@ -34,6 +37,7 @@ mod problem;
 mod repeat;
 mod service;
 mod sound;
+mod subscriber;
 mod terms;
 
 /// Path of the API's description.
@@ -45,6 +49,11 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let greetings = OpenApiRouter::new()
         .routes(routes!(greeting::put, greeting::get, greeting::remove))
+        .routes(routes!(
+            me_settings::put_greeting,
+            me_settings::get_greeting,
+            me_settings::remove_greeting
+        ))
         .layer(DefaultBodyLimit::max(GREETING_BYTES_MAX))
         .layer(middleware::from_fn(refuse_long::<GREETING_BYTES_MAX>));
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
@@ -66,6 +75,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
         .routes(routes!(events::watch))
+        .merge(subscribers())
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
@@ -83,6 +93,22 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn(around))
         .with_state(plane)
+}
+
+/// What a subscriber's own app talks to.
+fn subscribers() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(devices::list, devices::sign_out_all))
+        .routes(routes!(devices::rename, devices::sign_out))
+        .routes(routes!(devices::sign_out_self))
+        .routes(routes!(me_messages::list))
+        .routes(routes!(me_messages::show, me_messages::update, me_messages::remove))
+        .routes(routes!(me_messages::text))
+        .routes(routes!(me_messages::segments))
+        .routes(routes!(me_messages::audio))
+        .routes(routes!(me_messages::events))
+        .routes(routes!(me_settings::show, me_settings::update))
+        .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }
 
 /// Gives every request an id, and every answer the headers that all answers carry.

@@ -27,6 +27,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "terms", description = "Terms of service"),
         (name = "audit", description = "Who changed what"),
         (name = "events", description = "What happens now"),
+        (name = "subscriber", description = "What a subscriber's own app sees and changes"),
         (name = "service", description = "What this deployment offers, and how it is")
     ),
     components(schemas(ProblemBody)),
@@ -44,6 +45,12 @@ impl Modify for Key {
         api.components
             .get_or_insert_default()
             .add_security_scheme("key", SecurityScheme::Http(bearer));
+        let mut bearer = Http::new(HttpAuthScheme::Bearer);
+        bearer.bearer_format = Some("rst_…".to_owned());
+        bearer.description = Some("The session of a subscriber's device".to_owned());
+        api.components
+            .get_or_insert_default()
+            .add_security_scheme("session", SecurityScheme::Http(bearer));
     }
 }
 
@@ -81,14 +88,15 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
-    let may_conflict = changes_mailbox || may_wait;
+    let may_conflict = changes_mailbox || may_wait || path.ends_with("/greeting");
+    let is_subscribers = path.starts_with("/v1/me");
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
-        (has_key, "401", "The API key is missing, unknown or revoked"),
-        (has_key, "403", "The API key lacks the scope"),
+        (has_key, "401", "The API key or session is missing, unknown or over"),
+        (has_key && !is_subscribers, "403", "The API key lacks the scope"),
         (by_id, "404", "There is no such thing"),
         (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
-        (by_id, "410", "It was deleted"),
+        (by_id || is_subscribers, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The media type is not taken here"),
         (has_range, "416", "The range lies outside"),

@@ -15,6 +15,7 @@ use crate::mailbox::MailboxError;
 use crate::numbers::NumberError;
 use crate::objects::ObjectError;
 use crate::store::StoreError;
+use crate::subscriber::DeviceNameError;
 use crate::terms::TermsError;
 
 /// Media type of problem details (RFC 9457 §3).
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
     NoKey,
     WrongKey,
     MissingScope,
+    NoSession,
+    WrongSession,
     NotFound,
     MethodNotAllowed,
     NumberTaken,
@@ -76,6 +79,10 @@ impl Kind {
             }
             Self::MissingScope => {
                 (StatusCode::FORBIDDEN, "missing_scope", "The API key may not do this")
+            }
+            Self::NoSession => (StatusCode::UNAUTHORIZED, "no_session", "A session is needed"),
+            Self::WrongSession => {
+                (StatusCode::UNAUTHORIZED, "wrong_session", "The session is unknown or over")
             }
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => (
@@ -212,6 +219,18 @@ impl Problem {
         Self::new(Kind::WrongKey, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
+    pub(crate) fn no_session() -> Self {
+        let detail = "send the header Authorization: Bearer rst_… with the token that the set-up \
+                      gave; begin a set-up with POST /v1/setup";
+        Self::new(Kind::NoSession, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
+    }
+
+    pub(crate) fn wrong_session() -> Self {
+        let detail = "the session is malformed, unknown or signed out; set the app up again";
+        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
+        Self::new(Kind::WrongSession, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
     pub(crate) fn missing_scope(scope: Scope) -> Self {
         let name = scope.name();
         let detail = format!("this needs a key with the scope {name}");
@@ -326,6 +345,12 @@ impl From<NumberError> for Problem {
 impl From<TermsError> for Problem {
     fn from(error: TermsError) -> Self {
         Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<DeviceNameError> for Problem {
+    fn from(error: DeviceNameError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about("name")
     }
 }
 

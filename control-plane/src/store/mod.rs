@@ -20,12 +20,14 @@ pub(crate) mod conformance;
 mod contracts;
 mod notices;
 pub mod sqlite;
+mod subscribers;
 
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
     ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
 };
 pub use notices::NoticeStore;
+pub use subscribers::{ForwardingProof, SubscriberStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -280,6 +282,7 @@ pub trait Store:
     + NumberStore
     + TermsStore
     + AuditStore
+    + SubscriberStore
     + 'static
 {
     /// Proves that rows can be written.

@@ -9,4 +9,5 @@ mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod subscriber;
 mod support;

@@ -28,6 +28,7 @@ mod messages;
 mod notices;
 mod numbers;
 mod outbox;
+mod subscribers;
 mod terms;
 
 /// Name of the database in the data folder.
