@@ -57,6 +57,15 @@ pub enum Scope {
     /// Watch events.
     #[serde(rename = "events:read")]
     EventsRead,
+    /// See campaigns, bills and usage.
+    #[serde(rename = "billing:read")]
+    BillingRead,
+    /// Close months and correct them.
+    #[serde(rename = "billing:write")]
+    BillingWrite,
+    /// Add versions of the campaign.
+    #[serde(rename = "campaigns:write")]
+    CampaignsWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -64,13 +73,16 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::MailboxesRead,
         Self::MailboxesWrite,
         Self::MessagesRead,
         Self::MessagesWrite,
         Self::RecordingsRead,
         Self::EventsRead,
+        Self::BillingRead,
+        Self::BillingWrite,
+        Self::CampaignsWrite,
         Self::Admin,
     ];
 
@@ -83,6 +95,9 @@ impl Scope {
             Self::MessagesWrite => "messages:write",
             Self::RecordingsRead => "recordings:read",
             Self::EventsRead => "events:read",
+            Self::BillingRead => "billing:read",
+            Self::BillingWrite => "billing:write",
+            Self::CampaignsWrite => "campaigns:write",
             Self::Admin => "admin",
         }
     }
@@ -124,8 +139,8 @@ impl ApiKey {
 pub enum KeyError {
     /// Not a scope.
     #[error(
-        "{given:?} is no scope; choose from mailboxes:read, mailboxes:write, messages:read, \
-         messages:write, recordings:read, events:read, admin"
+        "{given:?} is no scope; choose from {}",
+        Scope::ALL.map(Scope::name).join(", ")
     )]
     UnknownScope {
         /// What was given.

@@ -19,6 +19,7 @@ use crate::plane::ControlPlane;
 
 mod auth;
 mod bytes;
+mod campaigns;
 mod events;
 mod extract;
 mod greeting;
@@ -50,6 +51,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(messages::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
+        .routes(routes!(campaigns::create, campaigns::list))
+        .routes(routes!(campaigns::show))
         .routes(routes!(events::watch))
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))

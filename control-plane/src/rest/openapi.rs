@@ -21,6 +21,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
     tags(
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
+        (name = "campaigns", description = "What is free at first, version by version"),
         (name = "events", description = "What happens now"),
         (name = "service", description = "What this deployment offers, and how it is")
     ),

@@ -211,6 +211,8 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/messages/{id}/segments", "get"),
         ("/v1/messages/{id}/audio.mp3", "get"),
         ("/v1/messages/{id}/recording", "get"),
+        ("/v1/campaigns", "post get"),
+        ("/v1/campaigns/{version}", "get"),
         ("/v1/events", "get"),
         ("/v1/capabilities", "get"),
         ("/healthz", "get"),

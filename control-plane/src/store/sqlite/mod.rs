@@ -17,6 +17,7 @@ use super::{Store, StoreError};
 use crate::clock;
 use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 
+mod campaigns;
 mod jobs;
 mod keys;
 mod mailboxes;
@@ -117,6 +118,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
         conformance::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn campaigns_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::run(&store).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn campaigns_race() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::race(std::sync::Arc::new(store)).await;
+    }
+
+    #[tokio::test]
+    async fn s72_a_version_of_the_campaign_cannot_be_changed_by_a_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::run(&store).await;
+        for sql in ["UPDATE campaigns SET free_months = 0", "DELETE FROM campaigns"] {
+            let refused = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
+            assert!(refused.contains("never changes"), "{refused}");
+        }
     }
 
     #[tokio::test]
