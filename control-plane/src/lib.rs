@@ -4,9 +4,9 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
-//! Rules are pure modules (`mailbox`, `message`, `backoff`, `outbox`, `wording`; of money
-//! `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,
-//! `billing`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`;
+//! of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act
+//! on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod backoff;
@@ -28,13 +28,16 @@ mod mail;
 pub mod mailbox;
 pub mod message;
 pub mod money;
+pub mod notice;
 mod notify;
 pub mod objects;
 pub mod outbox;
 pub mod plan;
 mod plane;
+pub mod quiet;
 mod rest;
 pub mod store;
+mod template;
 pub mod usage;
 pub mod wording;
 mod worker;

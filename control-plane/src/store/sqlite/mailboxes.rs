@@ -8,6 +8,7 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::jobs::put_job;
 use super::messages::{bury, newest};
+use super::notices::drop_notices_of;
 use super::{SqliteStore, time, unreadable};
 use crate::mailbox::{
     GreetingChoice, MailboxSettings, StoredMailbox, language_from_name, language_name,
@@ -126,6 +127,7 @@ async fn erase_everything(
     for message in newest(tx, id).await? {
         bury(tx, message, now).await?;
     }
+    drop_notices_of(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 
