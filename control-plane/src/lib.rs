@@ -7,6 +7,9 @@
 //! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`; of
 //! money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act on
 //! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`;
+//! of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act
+//! on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod audit;
@@ -17,6 +20,7 @@ pub mod cancellation;
 mod clock;
 pub mod config;
 pub mod contract;
+mod contract_notice;
 #[cfg(test)]
 mod day_by_day;
 mod directory;
@@ -45,7 +49,6 @@ mod rest;
 pub mod serial;
 pub mod sessions;
 pub mod setup;
-pub mod store;
 pub mod store;
 pub mod subscriber;
 pub mod telephone;

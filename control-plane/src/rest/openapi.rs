@@ -22,10 +22,11 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
         (name = "contracts", description = "From application to end"),
-        (name = "lines", description = "Subscribers' own numbers: which voicemail, what stands against them"),
+        (name = "lines", description = "Subscribers' own numbers, their voicemail and flags"),
         (name = "numbers", description = "The pool of 050 numbers"),
         (name = "terms", description = "Terms of service"),
         (name = "audit", description = "Who changed what"),
+        (name = "campaigns", description = "What is free at first, version by version"),
         (name = "events", description = "What happens now"),
         (name = "subscriber", description = "What a subscriber's own app sees and changes"),
         (name = "service", description = "What this deployment offers, and how it is")

@@ -15,6 +15,7 @@ use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod campaigns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
@@ -22,9 +23,10 @@ mod notices;
 pub mod sqlite;
 mod subscribers;
 
+pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
-    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
 pub use notices::NoticeStore;
 pub use subscribers::{ForwardingProof, SubscriberStore};
@@ -283,6 +285,7 @@ pub trait Store:
     + TermsStore
     + AuditStore
     + SubscriberStore
+    + CampaignStore
     + 'static
 {
     /// Proves that rows can be written.

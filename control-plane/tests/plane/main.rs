@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod campaigns;
+mod contracts;
 mod events;
 mod flow;
 mod mail;
