@@ -35,6 +35,7 @@ mod tests {
         assert_eq!(forwarding_cost_yen(60_001), 66);
     }
 
+    /// S22–S23.
     #[test]
     fn s22_greeting_and_message_are_charged_together() {
         assert_eq!(forwarding_cost_yen((10 + 60) * 1_000), 66);

@@ -129,6 +129,7 @@ async fn the_other_side_may_hang_up_first() {
     house.until_quiet().await;
 }
 
+/// S07: an unknown number is 404.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_reported() {
     let house = House::open(config()).await;
