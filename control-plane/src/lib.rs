@@ -5,15 +5,17 @@
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
 //! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `outbox`,
-//! `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! `search`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod backoff;
+pub mod blocked;
 mod clock;
 pub mod config;
 mod directory;
 mod events;
 pub mod forwarding_cost;
+mod guide;
 mod intake;
 mod jobs;
 pub mod keys;
@@ -24,11 +26,14 @@ pub mod message;
 mod notify;
 pub mod objects;
 pub mod outbox;
+pub mod pepper;
 mod plane;
 mod rest;
+pub mod search;
 pub mod store;
 pub mod wording;
 mod worker;
+mod zip;
 
 pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};

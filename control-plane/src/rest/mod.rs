@@ -18,15 +18,19 @@ use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
 mod auth;
+mod blocked;
 mod bytes;
 mod events;
+mod export;
 mod extract;
 mod greeting;
+mod guides;
 mod mailboxes;
 mod messages;
 mod openapi;
 mod page;
 mod problem;
+mod scan;
 mod service;
 mod sound;
 
@@ -44,6 +48,9 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(mailboxes::create, mailboxes::list))
         .routes(routes!(mailboxes::show, mailboxes::update, mailboxes::remove))
+        .routes(routes!(blocked::list, blocked::block))
+        .routes(routes!(blocked::unblock))
+        .routes(routes!(export::export))
         .routes(routes!(messages::list))
         .routes(routes!(messages::show, messages::update, messages::remove))
         .routes(routes!(messages::text))
@@ -51,6 +58,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
         .routes(routes!(events::watch))
+        .routes(routes!(guides::list))
+        .routes(routes!(guides::show))
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::keys::Scope;
 use crate::mailbox::MailboxError;
 use crate::objects::ObjectError;
+use crate::search::SearchError;
 use crate::store::StoreError;
 
 /// Media type of problem details (RFC 9457 §3).
@@ -29,6 +30,7 @@ pub(crate) enum Kind {
     MethodNotAllowed,
     NumberTaken,
     ChangedMeanwhile,
+    BlockedCallersFull,
     NotReady,
     Gone,
     BodyTooLarge,
@@ -71,6 +73,9 @@ impl Kind {
             }
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
+            }
+            Self::BlockedCallersFull => {
+                (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")
             }
             Self::NotReady => (StatusCode::CONFLICT, "not_ready", "This is not made yet"),
             Self::Gone => (StatusCode::GONE, "gone", "This was deleted"),
@@ -173,6 +178,11 @@ impl Problem {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }
 
+    /// A field that cannot be so.
+    pub(crate) fn of_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
+    }
+
     pub(crate) fn gone(what: &str) -> Self {
         Self::new(Kind::Gone, format!("the {what} was deleted and cannot be restored"))
     }
@@ -231,6 +241,12 @@ impl From<ObjectError> for Problem {
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
         Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        Self { field: Some("q"), ..Self::new(Kind::MalformedQuery, error.to_string()) }
     }
 }
 

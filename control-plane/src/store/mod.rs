@@ -14,9 +14,12 @@ use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Delivery, Next};
 
+mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod sqlite;
+
+pub use blocked::{BlockedStore, Blocking};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -252,7 +255,9 @@ pub trait KeyStore: Send + Sync {
 
 /// Everything a backend offers.
 #[async_trait]
-pub trait Store: MailboxStore + MessageStore + JobStore + OutboxStore + KeyStore + 'static {
+pub trait Store:
+    MailboxStore + MessageStore + BlockedStore + JobStore + OutboxStore + KeyStore + 'static
+{
     /// Proves that rows can be written.
     async fn check_writable(&self) -> Result<(), StoreError>;
     /// Finishes what is under way and closes every connection.

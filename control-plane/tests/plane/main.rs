@@ -3,10 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod search;
 mod support;

@@ -6,6 +6,7 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::blocked::forget;
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::{SqliteStore, time, unreadable};
@@ -126,6 +127,7 @@ async fn erase_everything(
     for message in newest(tx, id).await? {
         bury(tx, message, now).await?;
     }
+    forget(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 

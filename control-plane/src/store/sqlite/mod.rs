@@ -17,6 +17,7 @@ use super::{Store, StoreError};
 use crate::clock;
 use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 
+mod blocked;
 mod jobs;
 mod keys;
 mod mailboxes;
