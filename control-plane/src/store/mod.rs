@@ -15,6 +15,7 @@ use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
@@ -22,6 +23,7 @@ mod notices;
 pub mod sqlite;
 mod subscribers;
 
+pub use blocked::{BlockedStore, Blocking};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
     ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
@@ -283,6 +285,7 @@ pub trait Store:
     + TermsStore
     + AuditStore
     + SubscriberStore
+    + BlockedStore
     + 'static
 {
     /// Proves that rows can be written.

@@ -3,11 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod search;
 mod subscriber;
 mod support;

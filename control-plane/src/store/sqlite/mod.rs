@@ -18,6 +18,7 @@ use crate::clock;
 use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 
 mod audit;
+mod blocked;
 mod contract_rows;
 mod contracts;
 mod jobs;
