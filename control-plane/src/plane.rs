@@ -15,7 +15,7 @@ use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
-use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::mail::send::{Mailer, MailerError};
 use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
@@ -134,6 +134,8 @@ pub(crate) struct Shared {
     pub(crate) mailer: Mailer,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
+    /// Places of exports.
+    pub(crate) exports: Arc<Semaphore>,
     /// Names this process in event ids.
     pub(crate) process: String,
     /// Ends streams that would otherwise never end.
@@ -194,6 +196,7 @@ impl ControlPlane {
             events,
             mailer,
             greetings: Mutex::new(()),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
@@ -216,7 +219,10 @@ impl ControlPlane {
 
     /// Finds mailboxes by number, for calls.
     pub fn directory(&self) -> Arc<dyn Directory> {
-        Arc::new(StoreDirectory { store: self.shared.store.clone() })
+        Arc::new(StoreDirectory {
+            store: self.shared.store.clone(),
+            pepper: self.shared.pepper.clone(),
+        })
     }
 
     /// Takes events of calls, for watchers.

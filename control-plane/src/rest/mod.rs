@@ -19,13 +19,16 @@ use crate::plane::ControlPlane;
 
 mod audit;
 mod auth;
+mod blocked;
 mod bytes;
 mod campaigns;
 mod contracts;
 mod devices;
 mod events;
+mod export;
 mod extract;
 mod greeting;
+mod guides;
 mod lines;
 mod mailboxes;
 mod me_messages;
@@ -36,6 +39,7 @@ mod openapi;
 mod page;
 mod problem;
 mod repeat;
+mod scan;
 mod service;
 mod sound;
 mod subscriber;
@@ -60,6 +64,9 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(mailboxes::create, mailboxes::list))
         .routes(routes!(mailboxes::show, mailboxes::update, mailboxes::remove))
+        .routes(routes!(blocked::list, blocked::block))
+        .routes(routes!(blocked::unblock))
+        .routes(routes!(export::export))
         .routes(routes!(messages::list))
         .routes(routes!(messages::show, messages::update, messages::remove))
         .routes(routes!(messages::text))
@@ -80,6 +87,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(campaigns::show))
         .routes(routes!(events::watch))
         .merge(subscribers())
+        .routes(routes!(guides::list))
+        .routes(routes!(guides::show))
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))

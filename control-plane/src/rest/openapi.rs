@@ -29,6 +29,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "campaigns", description = "What is free at first, version by version"),
         (name = "events", description = "What happens now"),
         (name = "subscriber", description = "What a subscriber's own app sees and changes"),
+        (name = "guides", description = "How to forward calls to the 050 number"),
         (name = "service", description = "What this deployment offers, and how it is")
     ),
     components(schemas(ProblemBody)),
@@ -91,13 +92,15 @@ fn refusals(
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
     let may_conflict = changes_mailbox || may_wait || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
+    // Guides are data of the program: there is none to delete.
+    let may_be_gone = by_id && !path.starts_with("/v1/guides");
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
         (has_key && !is_subscribers, "403", "The API key lacks the scope"),
         (by_id, "404", "There is no such thing"),
         (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
-        (by_id || is_subscribers, "410", "It was deleted, or the contract ended"),
+        (may_be_gone || is_subscribers, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The media type is not taken here"),
         (has_range, "416", "The range lies outside"),

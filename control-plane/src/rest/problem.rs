@@ -14,6 +14,7 @@ use crate::line::LineError;
 use crate::mailbox::MailboxError;
 use crate::numbers::NumberError;
 use crate::objects::ObjectError;
+use crate::search::SearchError;
 use crate::store::StoreError;
 use crate::subscriber::DeviceNameError;
 use crate::terms::TermsError;
@@ -43,6 +44,7 @@ pub(crate) enum Kind {
     SerialUnknown,
     SerialRedeemed,
     ChangedMeanwhile,
+    BlockedCallersFull,
     NotReady,
     Gone,
     BodyTooLarge,
@@ -115,6 +117,9 @@ impl Kind {
             }
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
+            }
+            Self::BlockedCallersFull => {
+                (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")
             }
             Self::NotReady => (StatusCode::CONFLICT, "not_ready", "This is not made yet"),
             Self::Gone => (StatusCode::GONE, "gone", "This was deleted"),
@@ -247,6 +252,11 @@ impl Problem {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }
 
+    /// A field that cannot be so.
+    pub(crate) fn of_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
+    }
+
     pub(crate) fn gone(what: &str) -> Self {
         Self::new(Kind::Gone, format!("the {what} was deleted and cannot be restored"))
     }
@@ -355,6 +365,12 @@ impl From<TermsError> for Problem {
 impl From<DeviceNameError> for Problem {
     fn from(error: DeviceNameError) -> Self {
         Self::new(Kind::InvalidField, error.to_string()).about("name")
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        Self { field: Some("q"), ..Self::new(Kind::MalformedQuery, error.to_string()) }
     }
 }
 

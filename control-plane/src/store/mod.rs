@@ -15,6 +15,7 @@ use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod blocked;
 mod campaigns;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -23,6 +24,7 @@ mod notices;
 pub mod sqlite;
 mod subscribers;
 
+pub use blocked::{BlockedStore, Blocking};
 pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
@@ -286,6 +288,7 @@ pub trait Store:
     + AuditStore
     + SubscriberStore
     + CampaignStore
+    + BlockedStore
     + 'static
 {
     /// Proves that rows can be written.

@@ -3,13 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
 mod campaigns;
 mod contracts;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod search;
 mod subscriber;
 mod support;

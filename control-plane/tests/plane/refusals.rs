@@ -270,6 +270,9 @@ async fn s02_capabilities_are_stated_without_a_key() {
     assert_eq!((status, &offers["recording_limit_s_max"]), (200, &60.into()));
     assert_eq!(offers["notifications"][0]["transport"], "folder");
     assert_eq!(offers["codecs"], json!(["opus", "G722", "PCMU", "PCMA"]));
+    for feature in ["transcription", "search", "blocked_callers", "export", "forwarding_guides"] {
+        assert!(offers["features"].as_array().unwrap().contains(&feature.into()), "{feature}");
+    }
     centre.stop().await;
 }
 

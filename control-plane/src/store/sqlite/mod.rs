@@ -18,6 +18,7 @@ use crate::clock;
 use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 
 mod audit;
+mod blocked;
 mod campaigns;
 mod contract_rows;
 mod contracts;
@@ -128,6 +129,7 @@ mod tests {
         conformance::run(&store).await;
     }
 
+    /// S10, S28, S29, S36, S56–S57, S66–S68.
     #[tokio::test]
     async fn contracts_conform() {
         let folder = tempfile::tempdir().unwrap();
@@ -135,6 +137,7 @@ mod tests {
         conformance::contracts::run(&store).await;
     }
 
+    /// S10, S28, S36, S69.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn contracts_race() {
         let folder = tempfile::tempdir().unwrap();
