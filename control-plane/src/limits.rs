@@ -8,6 +8,9 @@ pub const ARRIVALS_PER_TRANSACTION_MAX: usize = 64;
 pub const READERS_MAX: u32 = 8;
 /// How long a statement waits for another process that holds the database.
 pub const DATABASE_BUSY_MAX: Duration = Duration::from_secs(10);
+/// How long a call waits for its turn at the database: a thousand writes before it fit, also on
+/// a slow disk.
+pub const DATABASE_QUEUE_MAX: Duration = Duration::from_mins(1);
 
 /// How long a job or a delivery belongs to who leased it.
 pub const LEASE: Duration = Duration::from_mins(2);

@@ -22,6 +22,8 @@ mod auth;
 mod blocked;
 mod bytes;
 mod campaigns;
+mod cancellations;
+mod contract_problems;
 mod contracts;
 mod devices;
 mod events;
@@ -75,7 +77,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(sound::recording))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
-        .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
+        .routes(routes!(cancellations::preview, cancellations::cancel, cancellations::reinstate))
         .routes(routes!(lines::show))
         .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
         .routes(routes!(lines::set_flag, lines::clear_flag))

@@ -18,6 +18,7 @@ use crate::outbox::{Channel, Delivery, Next};
 
 pub(crate) mod campaigns;
 pub(crate) mod contracts;
+pub(crate) mod contracts_race;
 mod notices;
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);
