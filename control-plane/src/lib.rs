@@ -4,8 +4,8 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
-//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `outbox`,
-//! `search`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `notice`, `outbox`,
+//! `quiet`, `search`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod backoff;
@@ -23,14 +23,17 @@ pub mod limits;
 mod mail;
 pub mod mailbox;
 pub mod message;
+pub mod notice;
 mod notify;
 pub mod objects;
 pub mod outbox;
 pub mod pepper;
 mod plane;
+pub mod quiet;
 mod rest;
 pub mod search;
 pub mod store;
+mod template;
 pub mod wording;
 mod worker;
 mod zip;

@@ -12,14 +12,16 @@ use engine_core::time::WallTime;
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
-use crate::outbox::{Delivery, Next};
+use crate::outbox::{Channel, Delivery, Next};
 
 mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod notices;
 pub mod sqlite;
 
 pub use blocked::{BlockedStore, Blocking};
+pub use notices::NoticeStore;
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -222,16 +224,18 @@ pub trait JobStore: Send + Sync {
 /// Hands out deliveries.
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
-    /// Leases up to `limit` deliveries that are due and free, longest due first.
+    /// Leases up to `limit` deliveries of a channel that are due and free, longest due first.
     async fn lease_deliveries(
         &self,
+        channel: Channel,
         now: WallTime,
         until: WallTime,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError>;
-    /// When the next delivery is due and free; `None` when there is none.
-    async fn next_delivery(&self) -> Result<Option<WallTime>, StoreError>;
-    /// Records what became of a delivery. True when with it everyone was told who will be.
+    /// When the next delivery of a channel is due and free; `None` when there is none.
+    async fn next_delivery(&self, channel: Channel) -> Result<Option<WallTime>, StoreError>;
+    /// Records what became of a delivery. True when with it everyone was told who will be, and
+    /// somebody was.
     async fn settle_delivery(
         &self,
         delivery: &Delivery,
@@ -256,7 +260,14 @@ pub trait KeyStore: Send + Sync {
 /// Everything a backend offers.
 #[async_trait]
 pub trait Store:
-    MailboxStore + MessageStore + BlockedStore + JobStore + OutboxStore + KeyStore + 'static
+    MailboxStore
+    + MessageStore
+    + BlockedStore
+    + JobStore
+    + OutboxStore
+    + NoticeStore
+    + KeyStore
+    + 'static
 {
     /// Proves that rows can be written.
     async fn check_writable(&self) -> Result<(), StoreError>;

@@ -22,6 +22,7 @@ mod jobs;
 mod keys;
 mod mailboxes;
 mod messages;
+mod notices;
 mod outbox;
 
 /// Name of the database in the data folder.
