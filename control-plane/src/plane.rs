@@ -35,6 +35,7 @@ use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
 use crate::pepper::{Pepper, PepperError};
 use crate::rest;
+use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
 use crate::template::{Links, TemplateError, Templates};
@@ -127,6 +128,7 @@ pub(crate) struct Shared {
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
     pub(crate) pepper: Pepper,
+    pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
@@ -189,6 +191,7 @@ impl ControlPlane {
         let shared = Shared {
             keys: Keys::new(store.clone()),
             pepper,
+            sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
             mailer,
@@ -230,6 +233,11 @@ impl ControlPlane {
     /// Makes, lists and revokes API keys.
     pub fn keys(&self) -> Keys {
         self.shared.keys.clone()
+    }
+
+    /// Signs subscribers' devices in.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.sessions.clone()
     }
 
     /// The REST API with its documentation.
@@ -349,6 +357,7 @@ impl ControlPlane {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
             work: shared.work.clone(),
+            sounds: shared.sounds.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),

@@ -80,7 +80,7 @@ fn every_guide_warns_of_charges_prefixes_roaming_and_live_voicemail() {
                 .told(language, None)
         };
         let (ja, en) = (Language::Japanese, Language::English);
-        let unit = crate::forwarding_cost::UNIT_YEN_WITH_TAX;
+        let unit = crate::usage::UNIT_YEN_WITH_TAX;
         assert!(told("charge", ja).contains(&format!("{unit}円")), "S05, S22–S23");
         assert!(told("charge", en).contains(&format!("¥{unit}")), "S05, S22–S23");
         assert!(told("dialling_prefix", ja).contains("楽天でんわ"), "S24");

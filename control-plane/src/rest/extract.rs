@@ -62,14 +62,14 @@ where
     }
 }
 
-/// The one name in a path.
-pub(crate) struct PathText(pub(crate) String);
+/// Several things in a path, or one that is no id.
+pub(crate) struct PathOf<T>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathText {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
-        Ok(Self(text))
+        let Path(parts) = Path::<T>::from_request_parts(parts, state).await?;
+        Ok(Self(parts))
     }
 }
 

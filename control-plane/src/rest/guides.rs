@@ -5,7 +5,7 @@ use engine_core::text::Language;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{PathText, QueryOf};
+use super::extract::{PathOf, QueryOf};
 use super::problem::{Kind, Problem};
 use crate::guide::{self, Guide, GuideKind, number_shown, tel_link};
 use crate::mailbox::read_number;
@@ -172,7 +172,7 @@ pub(crate) async fn list(
     responses((status = 200, body = GuideView)))]
 pub(crate) async fn show(
     State(_): State<ControlPlane>,
-    PathText(carrier): PathText,
+    PathOf(carrier): PathOf<String>,
     QueryOf(query): QueryOf<GuideQuery>,
 ) -> Result<axum::Json<GuideView>, Problem> {
     let guide = guide::find(&carrier);

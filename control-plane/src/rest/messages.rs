@@ -16,10 +16,10 @@ use super::page::{PageOf, cut, read_page};
 use super::problem::{Kind, Problem};
 use super::scan::{place, scan};
 use crate::clock;
-use crate::forwarding_cost::forwarding_cost_yen;
 use crate::message::{Message, MessageText, StoredState};
 use crate::plane::ControlPlane;
 use crate::search::Needle;
+use crate::usage::forwarding_cost_yen;
 use crate::wording::{confidence_notice, time_utc};
 
 /// How far a message has come.
@@ -266,9 +266,19 @@ pub(crate) async fn update(
     PathId(id): PathId<RecordingId>,
     JsonBody(change): JsonBody<MessageChange>,
 ) -> Result<axum::Json<MessageView>, Problem> {
+    mark(&plane, id, &change).await?;
+    Ok(axum::Json(find(&plane, id).await?.into()))
+}
+
+/// Marks a message as asked, if it is there.
+pub(crate) async fn mark(
+    plane: &ControlPlane,
+    id: RecordingId,
+    change: &MessageChange,
+) -> Result<(), Problem> {
     let read_at = change.read.then(clock::now);
     plane.shared.store.mark_read(id, read_at).await?;
-    Ok(axum::Json(find(&plane, id).await?.into()))
+    Ok(())
 }
 
 /// Deletes a message's text and sound, for ever.
@@ -280,14 +290,21 @@ pub(crate) async fn remove(
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
 ) -> Result<StatusCode, Problem> {
-    if plane.shared.store.delete_message(id, clock::now()).await? {
-        plane.shared.jobs_wake.notify_one();
-    } else {
+    if !delete(&plane, id).await? {
         // Deleting again is no error; deleting what never was is.
         let row = plane.shared.store.message(id).await?;
         row.ok_or_else(|| Problem::not_found("message with this id"))?;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a message; false when there is none or it was deleted before.
+pub(crate) async fn delete(plane: &ControlPlane, id: RecordingId) -> Result<bool, Problem> {
+    let deleted = plane.shared.store.delete_message(id, clock::now()).await?;
+    if deleted {
+        plane.shared.jobs_wake.notify_one();
+    }
+    Ok(deleted)
 }
 
 /// Gives the text alone; empty when there are no words.

@@ -6,10 +6,10 @@ use engine_core::codec::Codec;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::forwarding_cost::{UNIT_MS, UNIT_YEN_WITH_TAX};
 use crate::guide;
 use crate::limits::{ADDRESSES_MAX, GREETING_BYTES_MAX, RECORDING_LIMIT_S_MAX};
 use crate::plane::ControlPlane;
+use crate::usage::{UNIT_MS, UNIT_YEN_WITH_TAX};
 
 /// As of when the reference's facts about phones and charges were stated.
 const REFERENCE_AS_OF: &str = "2022-11";

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
@@ -17,11 +18,18 @@ use crate::outbox::{Channel, Delivery, Next};
 mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod contracts;
 mod notices;
 pub mod sqlite;
+mod subscribers;
 
 pub use blocked::{BlockedStore, Blocking};
+pub use contracts::{
+    Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+};
 pub use notices::NoticeStore;
+pub use subscribers::{ForwardingProof, SubscriberStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +63,9 @@ pub enum StoreError {
         /// Which number.
         number: String,
     },
+    /// The rules of contracts refuse it; nothing was changed.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -110,6 +121,8 @@ pub enum Task {
     EraseMessage(RecordingId),
     /// Remove a mailbox's own greeting.
     EraseGreeting(MailboxId),
+    /// End a cancelled contract; due at its end.
+    EndContract(ContractId),
 }
 
 /// How a transcription ended.
@@ -262,11 +275,17 @@ pub trait KeyStore: Send + Sync {
 pub trait Store:
     MailboxStore
     + MessageStore
-    + BlockedStore
     + JobStore
     + OutboxStore
     + NoticeStore
     + KeyStore
+    + ContractStore
+    + LineStore
+    + NumberStore
+    + TermsStore
+    + AuditStore
+    + SubscriberStore
+    + BlockedStore
     + 'static
 {
     /// Proves that rows can be written.

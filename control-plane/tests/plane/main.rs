@@ -14,4 +14,5 @@ mod mailboxes;
 mod messages;
 mod refusals;
 mod search;
+mod subscriber;
 mod support;
