@@ -4,6 +4,8 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
+//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `notice`, `outbox`,
+//! `quiet`, `search`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! Rules are pure modules: of mailboxes and messages `mailbox`, `message`, `search`, `wording`; of
 //! telling `backoff`, `notice`, `outbox`, `quiet`; of contracts `contract`, `line`, `numbers`,
 //! `serial`, `terms`; of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,

@@ -31,6 +31,7 @@ mod guides;
 mod lines;
 mod mailboxes;
 mod me_messages;
+mod me_own;
 mod me_settings;
 mod messages;
 mod numbers;
@@ -116,6 +117,9 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(me_messages::segments))
         .routes(routes!(me_messages::audio))
         .routes(routes!(me_messages::events))
+        .routes(routes!(me_own::blocked, me_own::block))
+        .routes(routes!(me_own::unblock))
+        .routes(routes!(me_own::export))
         .routes(routes!(me_settings::show, me_settings::update))
         .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }

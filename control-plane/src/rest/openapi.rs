@@ -89,7 +89,8 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
-    let may_conflict = changes_mailbox || may_wait || path.ends_with("/greeting");
+    let blocks = path == "/v1/me/blocked-callers" && has_body;
+    let may_conflict = changes_mailbox || may_wait || blocks || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
     // Guides are data of the program: there is none to delete.
     let may_be_gone = by_id && !path.starts_with("/v1/guides");
