@@ -69,10 +69,10 @@ pub enum Scope {
     /// Add to the pool of numbers.
     #[serde(rename = "numbers:write")]
     NumbersWrite,
-    /// See campaigns and bills.
+    /// See campaigns, bills and usage.
     #[serde(rename = "billing:read")]
     BillingRead,
-    /// Change campaigns, close months, adjust.
+    /// Close months and correct them.
     #[serde(rename = "billing:write")]
     BillingWrite,
     /// Read the audit log.
@@ -84,6 +84,9 @@ pub enum Scope {
     /// Change webhooks, send again.
     #[serde(rename = "webhooks:write")]
     WebhooksWrite,
+    /// Add versions of the campaign.
+    #[serde(rename = "campaigns:write")]
+    CampaignsWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -91,7 +94,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MailboxesRead,
         Self::MailboxesWrite,
         Self::MessagesRead,
@@ -107,6 +110,7 @@ impl Scope {
         Self::AuditRead,
         Self::WebhooksRead,
         Self::WebhooksWrite,
+        Self::CampaignsWrite,
         Self::Admin,
     ];
 
@@ -128,6 +132,7 @@ impl Scope {
             Self::AuditRead => "audit:read",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
+            Self::CampaignsWrite => "campaigns:write",
             Self::Admin => "admin",
         }
     }

@@ -21,6 +21,7 @@ mod audit;
 mod auth;
 mod blocked;
 mod bytes;
+mod campaigns;
 mod contracts;
 mod devices;
 mod events;
@@ -79,9 +80,12 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(lines::show))
         .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
         .routes(routes!(lines::set_flag, lines::clear_flag))
+        .routes(routes!(lines::roaming))
         .routes(routes!(numbers::add, numbers::count))
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
+        .routes(routes!(campaigns::create, campaigns::list))
+        .routes(routes!(campaigns::show))
         .routes(routes!(events::watch))
         .merge(subscribers())
         .routes(routes!(guides::list))

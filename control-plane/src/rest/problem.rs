@@ -244,6 +244,10 @@ impl Problem {
         Self::new(Kind::MissingScope, detail).with_header(WWW_AUTHENTICATE, &challenge)
     }
 
+    pub(crate) fn invalid_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }

@@ -16,6 +16,7 @@ use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
 mod blocked;
+mod campaigns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
@@ -24,9 +25,10 @@ pub mod sqlite;
 mod subscribers;
 
 pub use blocked::{BlockedStore, Blocking};
+pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
-    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
 pub use notices::NoticeStore;
 pub use subscribers::{ForwardingProof, SubscriberStore};
@@ -285,6 +287,7 @@ pub trait Store:
     + TermsStore
     + AuditStore
     + SubscriberStore
+    + CampaignStore
     + BlockedStore
     + 'static
 {

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod blocked;
+mod campaigns;
+mod contracts;
 mod events;
 mod export;
 mod flow;

@@ -19,6 +19,7 @@ use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 
 mod audit;
 mod blocked;
+mod campaigns;
 mod contract_rows;
 mod contracts;
 mod jobs;
@@ -128,6 +129,7 @@ mod tests {
         conformance::run(&store).await;
     }
 
+    /// S10, S28, S29, S36, S56–S57, S66–S68.
     #[tokio::test]
     async fn contracts_conform() {
         let folder = tempfile::tempdir().unwrap();
@@ -135,6 +137,7 @@ mod tests {
         conformance::contracts::run(&store).await;
     }
 
+    /// S10, S28, S36, S69.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn contracts_race() {
         let folder = tempfile::tempdir().unwrap();
@@ -150,6 +153,31 @@ mod tests {
         for sql in ["UPDATE audit SET actor = 'x' WHERE seq = 1", "DELETE FROM audit"] {
             let refused = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
             assert!(refused.contains("append-only"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn campaigns_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::run(&store).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn campaigns_race() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::race(std::sync::Arc::new(store)).await;
+    }
+
+    #[tokio::test]
+    async fn s72_a_version_of_the_campaign_cannot_be_changed_by_a_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::run(&store).await;
+        for sql in ["UPDATE campaigns SET free_months = 0", "DELETE FROM campaigns"] {
+            let refused = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
+            assert!(refused.contains("never changes"), "{refused}");
         }
     }
 
