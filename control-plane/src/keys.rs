@@ -57,15 +57,36 @@ pub enum Scope {
     /// Watch events.
     #[serde(rename = "events:read")]
     EventsRead,
-    /// See campaigns, bills and usage.
+    /// See contracts, lines and terms.
+    #[serde(rename = "contracts:read")]
+    ContractsRead,
+    /// Apply, cancel and reinstate; change lines; publish terms.
+    #[serde(rename = "contracts:write")]
+    ContractsWrite,
+    /// See the pool of numbers.
+    #[serde(rename = "numbers:read")]
+    NumbersRead,
+    /// Add to the pool of numbers.
+    #[serde(rename = "numbers:write")]
+    NumbersWrite,
+    /// See campaigns and bills.
     #[serde(rename = "billing:read")]
     BillingRead,
-    /// Close months and correct them.
+    /// Change campaigns, close months, adjust.
     #[serde(rename = "billing:write")]
     BillingWrite,
     /// Add versions of the campaign.
     #[serde(rename = "campaigns:write")]
     CampaignsWrite,
+    /// Read the audit log.
+    #[serde(rename = "audit:read")]
+    AuditRead,
+    /// See webhooks and their deliveries.
+    #[serde(rename = "webhooks:read")]
+    WebhooksRead,
+    /// Change webhooks, send again.
+    #[serde(rename = "webhooks:write")]
+    WebhooksWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -73,16 +94,23 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::MailboxesRead,
         Self::MailboxesWrite,
         Self::MessagesRead,
         Self::MessagesWrite,
         Self::RecordingsRead,
         Self::EventsRead,
+        Self::ContractsRead,
+        Self::ContractsWrite,
+        Self::NumbersRead,
+        Self::NumbersWrite,
         Self::BillingRead,
         Self::BillingWrite,
         Self::CampaignsWrite,
+        Self::AuditRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::Admin,
     ];
 
@@ -95,9 +123,16 @@ impl Scope {
             Self::MessagesWrite => "messages:write",
             Self::RecordingsRead => "recordings:read",
             Self::EventsRead => "events:read",
+            Self::ContractsRead => "contracts:read",
+            Self::ContractsWrite => "contracts:write",
+            Self::NumbersRead => "numbers:read",
+            Self::NumbersWrite => "numbers:write",
             Self::BillingRead => "billing:read",
             Self::BillingWrite => "billing:write",
             Self::CampaignsWrite => "campaigns:write",
+            Self::AuditRead => "audit:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
             Self::Admin => "admin",
         }
     }

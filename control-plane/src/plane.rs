@@ -15,7 +15,7 @@ use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,12 +28,14 @@ use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
-use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::mail::send::{Mailer, MailerError};
 use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
+use crate::pepper::{Pepper, PepperError};
 use crate::rest;
+use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
 use crate::template::{Links, TemplateError, Templates};
@@ -67,6 +69,9 @@ pub enum PlaneError {
     /// The rows cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The pepper cannot be used.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
     /// The objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -122,11 +127,15 @@ pub(crate) struct Shared {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
+    pub(crate) pepper: Pepper,
+    pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
+    /// Places of exports.
+    pub(crate) exports: Arc<Semaphore>,
     /// Names this process in event ids.
     pub(crate) process: String,
     /// Ends streams that would otherwise never end.
@@ -163,6 +172,7 @@ impl ControlPlane {
         config.check()?;
         let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
         let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let pepper = Pepper::open(data_dir)?;
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let events = Arc::new(EventHub::new());
         let ways = Ways {
@@ -180,10 +190,13 @@ impl ControlPlane {
         };
         let shared = Shared {
             keys: Keys::new(store.clone()),
+            pepper,
+            sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
             mailer,
             greetings: Mutex::new(()),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
@@ -206,7 +219,10 @@ impl ControlPlane {
 
     /// Finds mailboxes by number, for calls.
     pub fn directory(&self) -> Arc<dyn Directory> {
-        Arc::new(StoreDirectory { store: self.shared.store.clone() })
+        Arc::new(StoreDirectory {
+            store: self.shared.store.clone(),
+            pepper: self.shared.pepper.clone(),
+        })
     }
 
     /// Takes events of calls, for watchers.
@@ -217,6 +233,11 @@ impl ControlPlane {
     /// Makes, lists and revokes API keys.
     pub fn keys(&self) -> Keys {
         self.shared.keys.clone()
+    }
+
+    /// Signs subscribers' devices in.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.sessions.clone()
     }
 
     /// The REST API with its documentation.
@@ -336,6 +357,7 @@ impl ControlPlane {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
             work: shared.work.clone(),
+            sounds: shared.sounds.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),

@@ -3,11 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
 mod campaigns;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod search;
+mod subscriber;
 mod support;
