@@ -16,6 +16,7 @@
 pub mod audit;
 pub mod backoff;
 pub mod billing;
+pub mod billing_export;
 pub mod blocked;
 pub mod campaign;
 pub mod cancellation;
@@ -55,7 +56,6 @@ pub mod setup;
 pub mod store;
 pub mod subscriber;
 pub mod telephone;
-mod template;
 mod template;
 pub mod terms;
 pub mod turns;

@@ -30,7 +30,7 @@ macro_rules! needs {
 
 needs! {
     MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
-    BillingRead CampaignsWrite
+    BillingRead BillingWrite CampaignsWrite
     ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead
 }
 

@@ -19,6 +19,7 @@ use crate::plane::ControlPlane;
 
 mod audit;
 mod auth;
+mod billing;
 mod blocked;
 mod bytes;
 mod campaigns;
@@ -75,6 +76,11 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(sound::recording))
         .routes(routes!(campaigns::create, campaigns::list))
         .routes(routes!(campaigns::show))
+        .routes(routes!(billing::list))
+        .routes(routes!(billing::show))
+        .routes(routes!(billing::close))
+        .routes(routes!(billing::adjust))
+        .routes(routes!(billing::usage))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
         .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
