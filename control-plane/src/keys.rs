@@ -69,10 +69,10 @@ pub enum Scope {
     /// Add to the pool of numbers.
     #[serde(rename = "numbers:write")]
     NumbersWrite,
-    /// See campaigns and bills.
+    /// See campaigns, bills and usage.
     #[serde(rename = "billing:read")]
     BillingRead,
-    /// Change campaigns, close months, adjust.
+    /// Close months and correct them.
     #[serde(rename = "billing:write")]
     BillingWrite,
     /// Add versions of the campaign.

@@ -11,6 +11,12 @@
 //! telling `backoff`, `notice`, `outbox`, `quiet`; of contracts `contract`, `line`, `numbers`,
 //! `serial`, `terms`; of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,
 //! `billing`. Shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`; of
+//! money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act on
+//! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`;
+//! of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act
+//! on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod audit;
@@ -23,6 +29,7 @@ pub mod cancellation;
 mod clock;
 pub mod config;
 pub mod contract;
+mod contract_notice;
 #[cfg(test)]
 mod day_by_day;
 mod directory;

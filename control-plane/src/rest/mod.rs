@@ -87,6 +87,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(lines::show))
         .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
         .routes(routes!(lines::set_flag, lines::clear_flag))
+        .routes(routes!(lines::roaming))
         .routes(routes!(numbers::add, numbers::count))
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))

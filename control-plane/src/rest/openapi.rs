@@ -24,7 +24,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "billing", description = "Months as the carrier bills them"),
         (name = "campaigns", description = "What is free at first, version by version"),
         (name = "contracts", description = "From application to end"),
-        (name = "lines", description = "Subscribers' own numbers: which voicemail, what stands against them"),
+        (name = "lines", description = "Subscribers' own numbers, their voicemail and flags"),
         (name = "numbers", description = "The pool of 050 numbers"),
         (name = "terms", description = "Terms of service"),
         (name = "audit", description = "Who changed what"),

@@ -31,7 +31,7 @@ pub use blocked::{BlockedStore, Blocking};
 pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
-    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
 pub use notices::NoticeStore;
 pub use subscribers::{ForwardingProof, SubscriberStore};

@@ -102,7 +102,8 @@ async fn s21_a_closed_month_gives_the_same_bytes_for_ever() {
 
     // A contract that is changed afterwards, and a start of the service anew.
     let cancel = format!("/v1/contracts/{}/cancellation", id(1));
-    let _ = centre.json("PUT", &cancel, Value::Null).await;
+    let (status, cancelled) = centre.json("POST", &cancel, Value::Null).await;
+    assert_eq!(status, 200, "{cancelled}");
     centre.stop().await;
     let centre = Centre::open(folder.path(), PlaneConfig::default()).await;
     for (path, before) in paths.iter().zip(&before) {

@@ -6,6 +6,7 @@
 mod billing;
 mod blocked;
 mod campaigns;
+mod contracts;
 mod events;
 mod export;
 mod flow;
