@@ -13,12 +13,15 @@ use crate::billing_export::Format;
 use crate::campaign::CampaignTerms;
 use crate::contract::tests_support::applied;
 use crate::contract::{Contract, ContractError, ContractId, ContractKind};
+use crate::contract_notice::application_complete;
 use crate::japan::Month;
 use crate::japan::tests_support::{date, jst, month};
 use crate::message::NewMessage;
 use crate::message::tests_support::new_message;
 use crate::money::Yen;
 use crate::numbers::NumberRange;
+use crate::pepper::Pepper;
+use crate::serial::Serial;
 use crate::store::{
     Activation, After, Application, Applied, ClosedMonth, NewAdjustment, Page, Repeat, Store,
     StoreError,
@@ -58,8 +61,11 @@ fn by_system(time: &str) -> Change {
 
 async fn apply(store: &dyn Store, id: u128, kind: ContractKind, time: &str) -> Contract {
     let contract = applied(id, &format!("+8190{id:08}"), jst(time));
+    let contract = Contract { kind, ..contract };
+    let serial = Serial::of(contract.id, &Pepper::from_bytes([9; 32]));
     let application = Application {
-        contract: Contract { kind, ..contract },
+        notice: application_complete(&contract, &serial),
+        contract,
         serial_hash: format!("serial {id}"),
         line_hash: format!("line {id}"),
         repeat: None,
