@@ -132,6 +132,9 @@ pub const SERIALS_PER_ADDRESS_HOUR_MAX: u32 = 60;
 /// How long what was done is remembered; no limit may look further back.
 pub const TURN_AGE_MAX: Duration = Duration::from_hours(24);
 
+/// Entries of the audit log that are verified at a time.
+pub const AUDIT_VERIFY_ROWS: u32 = 1_000;
+
 /// How long readiness trusts its last look at the store.
 pub const READINESS_KEPT: Duration = Duration::from_secs(1);
 /// How long open requests may take to end once the service stops.

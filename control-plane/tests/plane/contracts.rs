@@ -192,7 +192,7 @@ async fn s29_s36_a_serial_is_redeemed_with_the_terms_that_hold() {
 }
 
 #[tokio::test]
-async fn s53_a_cancellation_is_previewed_made_and_taken_back() {
+async fn s53_s54_s55_a_cancellation_is_previewed_made_and_taken_back() {
     let (_folder, centre) = Centre::running().await;
     let made = apply(&centre, "+819012345678").await;
     let contract = format!("/v1/contracts/{}", made["id"].as_str().unwrap());
@@ -317,6 +317,7 @@ async fn s62_s64_only_the_first_application_ever_of_a_line_is_free() {
     centre.stop().await;
 }
 
+/// S65, S66–S68.
 #[tokio::test]
 async fn s65_s68_corporate_contracts_and_flagged_lines_have_no_free_period() {
     let (_folder, centre) = Centre::running().await;

@@ -6,6 +6,7 @@ use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 use serde_json::json;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
+use tracing::warn;
 
 use super::audit::append_audit;
 use super::campaigns::campaign_in_force;
@@ -144,6 +145,9 @@ impl ContractStore for SqliteStore {
         append_audit(&mut tx, change, &deed("contract.activated", contract.id, detail)).await?;
         let at_low_water = has_reached(&mut tx, activation.low_water, change.at).await?;
         tx.commit().await?;
+        if at_low_water {
+            warn!(left = activation.low_water, "Few 050 numbers are left; add some soon.");
+        }
         Ok(Activated { contract, at_low_water })
     }
 

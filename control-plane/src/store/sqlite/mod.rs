@@ -131,6 +131,7 @@ mod tests {
         conformance::run(&store).await;
     }
 
+    /// S21, S22–S23, S53, S58, S65.
     #[tokio::test]
     async fn bills_conform() {
         let folder = tempfile::tempdir().unwrap();
@@ -191,6 +192,7 @@ mod tests {
         }
     }
 
+    /// S10, S28, S29, S36, S56–S57, S66–S68.
     #[tokio::test]
     async fn contracts_conform() {
         let folder = tempfile::tempdir().unwrap();
@@ -198,6 +200,7 @@ mod tests {
         conformance::contracts::run(&store).await;
     }
 
+    /// S10, S28, S36, S69.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn contracts_race() {
         let folder = tempfile::tempdir().unwrap();
