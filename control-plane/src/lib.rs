@@ -22,6 +22,7 @@ pub mod audit;
 mod audit_log;
 pub mod backoff;
 pub mod billing;
+pub mod billing_export;
 pub mod blocked;
 pub mod campaign;
 pub mod cancellation;

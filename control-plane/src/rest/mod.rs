@@ -19,6 +19,7 @@ use crate::plane::ControlPlane;
 
 mod audit;
 mod auth;
+mod billing;
 mod blocked;
 mod bytes;
 mod campaigns;
@@ -74,6 +75,13 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(messages::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
+        .routes(routes!(campaigns::create, campaigns::list))
+        .routes(routes!(campaigns::show))
+        .routes(routes!(billing::list))
+        .routes(routes!(billing::show))
+        .routes(routes!(billing::close))
+        .routes(routes!(billing::adjust))
+        .routes(routes!(billing::usage))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
         .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
@@ -84,8 +92,6 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(numbers::add, numbers::count))
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
-        .routes(routes!(campaigns::create, campaigns::list))
-        .routes(routes!(campaigns::show))
         .routes(routes!(events::watch))
         .merge(subscribers())
         .routes(routes!(guides::list))
