@@ -75,6 +75,9 @@ pub enum Scope {
     /// Close months and correct them.
     #[serde(rename = "billing:write")]
     BillingWrite,
+    /// Add versions of the campaign.
+    #[serde(rename = "campaigns:write")]
+    CampaignsWrite,
     /// Read the audit log.
     #[serde(rename = "audit:read")]
     AuditRead,
@@ -84,9 +87,6 @@ pub enum Scope {
     /// Change webhooks, send again.
     #[serde(rename = "webhooks:write")]
     WebhooksWrite,
-    /// Add versions of the campaign.
-    #[serde(rename = "campaigns:write")]
-    CampaignsWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -107,10 +107,10 @@ impl Scope {
         Self::NumbersWrite,
         Self::BillingRead,
         Self::BillingWrite,
+        Self::CampaignsWrite,
         Self::AuditRead,
         Self::WebhooksRead,
         Self::WebhooksWrite,
-        Self::CampaignsWrite,
         Self::Admin,
     ];
 
@@ -129,10 +129,10 @@ impl Scope {
             Self::NumbersWrite => "numbers:write",
             Self::BillingRead => "billing:read",
             Self::BillingWrite => "billing:write",
+            Self::CampaignsWrite => "campaigns:write",
             Self::AuditRead => "audit:read",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
-            Self::CampaignsWrite => "campaigns:write",
             Self::Admin => "admin",
         }
     }

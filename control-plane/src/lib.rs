@@ -4,6 +4,8 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
+//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `notice`, `outbox`,
+//! `quiet`, `search`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`; of
 //! money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act on
 //! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
@@ -20,6 +22,7 @@ pub mod audit;
 mod audit_log;
 pub mod backoff;
 pub mod billing;
+pub mod billing_export;
 pub mod blocked;
 pub mod campaign;
 pub mod cancellation;

@@ -55,6 +55,9 @@ BEGIN SELECT RAISE(ABORT, 'a closed month never changes'); END;
 CREATE TRIGGER billing_exports_keep BEFORE DELETE ON billing_exports
 BEGIN SELECT RAISE(ABORT, 'a closed month never changes'); END;
 
+-- Lengths of the calls of a mailbox in a month, without looking at the messages themselves.
+CREATE INDEX messages_usage ON messages (mailbox, answered_at, call_ms);
+
 -- Corrections of closed months; each lands in the month that was the next open one.
 CREATE TABLE billing_adjustments (
     id         TEXT    NOT NULL PRIMARY KEY,

@@ -30,8 +30,8 @@ macro_rules! needs {
 
 needs! {
     MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
+    BillingRead BillingWrite CampaignsWrite
     ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead
-    BillingRead CampaignsWrite
 }
 
 /// Proof that the request came with a key that has the scope. Handlers take it first, so that

@@ -86,7 +86,7 @@ impl CampaignView {
 #[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", request_body = NewCampaign,
     responses((status = 201, body = CampaignView)), security(("key" = ["campaigns:write"])))]
 pub(crate) async fn create(
-    _: May<CampaignsWrite>,
+    may: May<CampaignsWrite>,
     State(plane): State<ControlPlane>,
     JsonBody(new): JsonBody<NewCampaign>,
 ) -> Result<(StatusCode, axum::Json<CampaignView>), Problem> {
@@ -100,7 +100,7 @@ pub(crate) async fn create(
         free_months: new.free_months.0,
     };
     terms.check().map_err(|why| Problem::invalid_field(why.field(), why.to_string()))?;
-    let kept = plane.shared.store.create_campaign(&terms, clock::now()).await?;
+    let kept = plane.shared.store.create_campaign(&terms, may.change()).await?;
     let current = current(&plane).await?;
     Ok((StatusCode::CREATED, axum::Json(CampaignView::new(kept, current))))
 }

@@ -19,6 +19,7 @@ use crate::plane::ControlPlane;
 
 mod audit;
 mod auth;
+mod billing;
 mod blocked;
 mod bytes;
 mod campaigns;
@@ -34,6 +35,7 @@ mod guides;
 mod lines;
 mod mailboxes;
 mod me_messages;
+mod me_own;
 mod me_settings;
 mod messages;
 mod numbers;
@@ -75,6 +77,13 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(messages::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
+        .routes(routes!(campaigns::create, campaigns::list))
+        .routes(routes!(campaigns::show))
+        .routes(routes!(billing::list))
+        .routes(routes!(billing::show))
+        .routes(routes!(billing::close))
+        .routes(routes!(billing::adjust))
+        .routes(routes!(billing::usage))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
         .routes(routes!(cancellations::preview, cancellations::cancel, cancellations::reinstate))
@@ -85,8 +94,6 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(numbers::add, numbers::count))
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
-        .routes(routes!(campaigns::create, campaigns::list))
-        .routes(routes!(campaigns::show))
         .routes(routes!(events::watch))
         .merge(subscribers())
         .routes(routes!(guides::list))
@@ -122,6 +129,9 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(me_messages::segments))
         .routes(routes!(me_messages::audio))
         .routes(routes!(me_messages::events))
+        .routes(routes!(me_own::blocked, me_own::block))
+        .routes(routes!(me_own::unblock))
+        .routes(routes!(me_own::export))
         .routes(routes!(me_settings::show, me_settings::update))
         .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }

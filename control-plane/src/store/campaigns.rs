@@ -5,6 +5,7 @@ use engine_core::time::WallTime;
 use jiff::civil::Date;
 
 use super::{Page, StoreError};
+use crate::audit::Change;
 use crate::campaign::{Campaign, CampaignTerms};
 
 /// A version of the campaign as it is kept.
@@ -23,7 +24,7 @@ pub trait CampaignStore: Send + Sync {
     async fn create_campaign(
         &self,
         terms: &CampaignTerms,
-        now: WallTime,
+        change: Change,
     ) -> Result<KeptCampaign, StoreError>;
     /// The version with this number.
     async fn campaign(&self, version: i64) -> Result<Option<KeptCampaign>, StoreError>;

@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::billing::BillingError;
 use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod billing;
 mod blocked;
 mod campaigns;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod notices;
 pub mod sqlite;
 mod subscribers;
 
+pub use billing::{BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment};
 pub use blocked::{BlockedStore, Blocking};
 pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
@@ -68,6 +71,9 @@ pub enum StoreError {
     /// The rules of contracts refuse it; nothing was changed.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// The rules of billing refuse it; nothing was changed.
+    #[error(transparent)]
+    Billing(#[from] BillingError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -281,13 +287,14 @@ pub trait Store:
     + OutboxStore
     + NoticeStore
     + KeyStore
+    + CampaignStore
+    + BillingStore
     + ContractStore
     + LineStore
     + NumberStore
     + TermsStore
     + AuditStore
     + SubscriberStore
-    + CampaignStore
     + BlockedStore
     + 'static
 {

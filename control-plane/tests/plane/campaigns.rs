@@ -69,3 +69,34 @@ async fn campaigns_need_their_scope() {
     }
     centre.stop().await;
 }
+
+/// S58–S61, S72: what was granted at the application stays when the campaign stops, and the bill of
+/// the month says so.
+#[tokio::test]
+async fn s58_s61_s72_an_application_is_free_to_the_months_end_and_stays_so() {
+    let (_folder, centre) = Centre::running().await;
+    assert_eq!(centre.json("POST", "/v1/campaigns", body("2020-01-01", None, 1)).await.0, 201);
+    let apply = async |line: &str| {
+        let wishes = json!({"line": line, "kind": "individual", "email": "user@example.jp"});
+        let (status, contract) = centre.json("POST", "/v1/contracts", wishes).await;
+        assert_eq!(status, 201, "{contract}");
+        contract
+    };
+    let granted = apply("+819012345678").await;
+    let applied_on: jiff::civil::Date = granted["applied_on"].as_str().unwrap().parse().unwrap();
+    let last = applied_on.last_of_month().to_string();
+    assert_eq!((&granted["free_until"], &granted["campaign_version"]), (&json!(last), &json!(1)));
+    assert_eq!(centre.json("POST", "/v1/campaigns", body("2020-01-01", None, 0)).await.0, 201);
+    let later = apply("+819012345679").await;
+    assert_eq!(later["free_until"], Value::Null);
+    let path = format!("/v1/contracts/{}", granted["id"].as_str().unwrap());
+    assert_eq!(centre.get(&path).await.1["free_until"], granted["free_until"]);
+
+    let month = &last[..7];
+    let (_, bill) = centre.get(&format!("/v1/billing/months/{month}")).await;
+    let lines = bill["lines"].as_array().unwrap();
+    let of = |contract: &Value| lines.iter().find(|line| line["contract"] == contract["id"]);
+    assert_eq!(of(&granted).unwrap()["status"], "free");
+    assert_eq!(of(&later).unwrap()["total_yen"], 319);
+    centre.stop().await;
+}

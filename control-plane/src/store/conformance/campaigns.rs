@@ -1,9 +1,14 @@
 //! What any backend must do with campaigns.
 
 use super::at;
+use crate::audit::{Actor, Change};
 use crate::campaign::CampaignTerms;
 use crate::japan::tests_support::date;
 use crate::store::{After, Page, Store};
+
+fn by_system(seconds: u64) -> Change {
+    Change { by: Actor::System, at: at(seconds) }
+}
 
 fn terms(name: &str, starts_on: &str, ends_on: Option<&str>, free_months: u32) -> CampaignTerms {
     let (starts_on, ends_on) = (date(starts_on), ends_on.map(date));
@@ -20,7 +25,7 @@ pub(crate) async fn run(store: &dyn Store) {
     ];
     let mut kept = Vec::new();
     for (n, terms) in all.iter().enumerate() {
-        let made = store.create_campaign(terms, at(n as u64)).await.unwrap();
+        let made = store.create_campaign(terms, by_system(n as u64)).await.unwrap();
         assert_eq!((made.campaign.version, &made.campaign.terms), (n as i64 + 1, terms));
         assert_eq!(made.created_at, at(n as u64));
         kept.push(made);
@@ -51,7 +56,7 @@ pub(crate) async fn race(store: std::sync::Arc<dyn Store>) {
         let store = store.clone();
         tokio::spawn(async move {
             let terms = terms("race", "2026-01-01", None, 1);
-            store.create_campaign(&terms, at(0)).await.unwrap().campaign.version
+            store.create_campaign(&terms, by_system(0)).await.unwrap().campaign.version
         })
     });
     let mut versions: Vec<i64> = Vec::new();

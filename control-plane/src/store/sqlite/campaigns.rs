@@ -1,17 +1,18 @@
 //! Campaigns in SQLite.
 
 use async_trait::async_trait;
-use engine_core::time::WallTime;
 use jiff::civil::Date;
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteExecutor};
 
+use super::audit::append_audit;
 use super::{SqliteStore, time, unreadable};
+use crate::audit::{Change, Deed};
 use crate::campaign::{Campaign, CampaignTerms, in_force};
 use crate::japan::read_date;
 use crate::store::{CampaignStore, KeptCampaign, Page, StoreError};
 
-// One statement, so that no two versions get the same number.
 const CREATE: &str = "INSERT INTO campaigns \
     (version, name, starts_on, ends_on, free_months, created_at) \
     SELECT COALESCE(MAX(version), 0) + 1, $1, $2, $3, $4, $5 FROM campaigns RETURNING *";
@@ -25,17 +26,28 @@ impl CampaignStore for SqliteStore {
     async fn create_campaign(
         &self,
         terms: &CampaignTerms,
-        now: WallTime,
+        change: Change,
     ) -> Result<KeptCampaign, StoreError> {
+        let mut tx = self.begin().await?;
         let row = sqlx::query(CREATE)
             .bind(&terms.name)
             .bind(terms.starts_on.to_string())
             .bind(terms.ends_on.map(|date| date.to_string()))
             .bind(i64::from(terms.free_months))
-            .bind(now.as_unix_millis())
-            .fetch_one(&self.writer)
+            .bind(change.at.as_unix_millis())
+            .fetch_one(&mut *tx)
             .await?;
-        read(&row)
+        let kept = read(&row)?;
+        let detail = json!({
+            "starts_on": terms.starts_on.to_string(),
+            "ends_on": terms.ends_on.map(|date| date.to_string()),
+            "free_months": terms.free_months,
+        });
+        let subject = format!("campaign:{}", kept.campaign.version);
+        let deed = Deed { action: "campaign.created", subject, detail };
+        append_audit(&mut tx, change, &deed).await?;
+        tx.commit().await?;
+        Ok(kept)
     }
 
     async fn campaign(&self, version: i64) -> Result<Option<KeptCampaign>, StoreError> {
