@@ -16,6 +16,7 @@ use crate::message::tests_support::{new_message, text};
 use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod blocked;
 pub(crate) mod contracts;
 mod notices;
 
@@ -25,6 +26,7 @@ const LEASE: Duration = Duration::from_mins(1);
 /// Runs the suite.
 pub(crate) async fn run(store: &dyn Store) {
     store.check_writable().await.unwrap();
+    blocked::run(store).await;
     mailboxes_are_kept_listed_and_changed(store).await;
     a_number_has_one_mailbox_at_a_time(store).await;
     an_arrival_is_kept_once_with_one_job(store).await;
