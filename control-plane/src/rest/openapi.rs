@@ -21,8 +21,10 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
     tags(
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
+        (name = "billing", description = "Months as the carrier bills them"),
+        (name = "campaigns", description = "What is free at first, version by version"),
         (name = "contracts", description = "From application to end"),
-        (name = "lines", description = "Subscribers' own numbers: which voicemail, what stands against them"),
+        (name = "lines", description = "Subscribers' own numbers, their voicemail and flags"),
         (name = "numbers", description = "The pool of 050 numbers"),
         (name = "terms", description = "Terms of service"),
         (name = "audit", description = "Who changed what"),
@@ -58,8 +60,8 @@ impl Modify for Key {
 /// Adds to every operation what it may refuse.
 pub(crate) fn document_refusals(api: &mut Description) {
     for (path, item) in &mut api.paths.paths {
-        // Any line can be asked about: none is unknown.
-        let by_id = path.contains('{') && !path.contains("{line}");
+        // Any line and any month can be asked about: none is unknown.
+        let by_id = path.contains('{') && !path.contains("{line}") && !path.contains("{month}");
         for operation in operations(item) {
             for (status, words) in refusals(operation, path, by_id) {
                 let taken = operation.responses.responses.contains_key(status);
@@ -93,7 +95,8 @@ fn refusals(
     let may_conflict = changes_mailbox || may_wait || blocks || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
     // Guides are data of the program: there is none to delete.
-    let may_be_gone = by_id && !path.starts_with("/v1/guides");
+    let may_be_gone =
+        by_id && !path.starts_with("/v1/guides") && !path.starts_with("/v1/campaigns");
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
