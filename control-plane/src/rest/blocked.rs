@@ -44,27 +44,42 @@ pub(crate) struct NewBlockedCaller {
 /// How [`NewBlockedCaller`] is described: a body that names several is refused by name, which an
 /// enum of serde could not do.
 #[derive(ToSchema)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(untagged)]
 #[schema(as = NewBlockedCaller)]
 #[allow(dead_code, reason = "it is only described")]
 pub(crate) enum BlockedCallerChoice {
-    /// One number.
-    Number {
-        /// A telephone number, national or in E.164.
-        #[schema(pattern = "^0[0-9]{9,10}$", example = "09012345678")]
-        number: String,
-    },
-    /// All callers without a number, of one kind.
-    Numberless {
-        /// Which kind.
-        kind: NumberlessCaller,
-    },
-    /// Whoever left a message.
-    Message {
-        /// The message's id.
-        #[schema(format = Uuid)]
-        message: String,
-    },
+    Number(BlockNumber),
+    Numberless(BlockNumberless),
+    Message(BlockMessage),
+}
+
+/// One number.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) struct BlockNumber {
+    /// A telephone number, national or in E.164.
+    #[schema(pattern = "^0[0-9]{9,10}$", example = "09012345678")]
+    number: String,
+}
+
+/// All callers without a number, of one kind.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) struct BlockNumberless {
+    /// Which kind.
+    kind: NumberlessCaller,
+}
+
+/// Whoever left a message.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) struct BlockMessage {
+    /// The message's id.
+    #[schema(format = Uuid)]
+    message: String,
 }
 
 /// A blocked caller.
