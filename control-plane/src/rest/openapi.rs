@@ -101,7 +101,7 @@ fn refusals(
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
         (has_key && !is_subscribers, "403", "The API key lacks the scope"),
-        (by_id, "404", "There is no such thing"),
+        (by_id || blocks, "404", "There is no such thing"),
         (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
         (may_be_gone || is_subscribers, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),

@@ -17,6 +17,7 @@ use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
 pub(crate) mod billing;
+mod blocked;
 pub(crate) mod campaigns;
 pub(crate) mod contracts;
 pub(crate) mod contracts_race;
@@ -28,6 +29,7 @@ const LEASE: Duration = Duration::from_mins(1);
 /// Runs the suite.
 pub(crate) async fn run(store: &dyn Store) {
     store.check_writable().await.unwrap();
+    blocked::run(store).await;
     mailboxes_are_kept_listed_and_changed(store).await;
     a_number_has_one_mailbox_at_a_time(store).await;
     an_arrival_is_kept_once_with_one_job(store).await;
