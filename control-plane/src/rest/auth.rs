@@ -26,7 +26,10 @@ macro_rules! needs {
     )*};
 }
 
-needs! { MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead }
+needs! {
+    MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
+    WebhooksRead WebhooksWrite
+}
 
 /// Proof that the request came with a key that has the scope. Handlers take it first, so that
 /// nothing else of a request is looked at before.

@@ -267,6 +267,7 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Problem> {
     if plane.shared.store.delete_message(id, clock::now()).await? {
         plane.shared.jobs_wake.notify_one();
+        plane.shared.outbox_wake.wake();
     } else {
         // Deleting again is no error; deleting what never was is.
         let row = plane.shared.store.message(id).await?;

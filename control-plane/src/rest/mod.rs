@@ -29,6 +29,7 @@ mod page;
 mod problem;
 mod service;
 mod sound;
+mod webhooks;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -51,6 +52,12 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
         .routes(routes!(events::watch))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))

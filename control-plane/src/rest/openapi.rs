@@ -22,6 +22,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
         (name = "events", description = "What happens now"),
+        (name = "webhooks", description = "Operators' programs that are told of events"),
         (name = "service", description = "What this deployment offers, and how it is")
     ),
     components(schemas(ProblemBody)),
@@ -75,14 +76,17 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
-    let may_conflict = has_body && changes_mailbox || may_wait || path.ends_with("/greeting");
+    let may_conflict = has_body && (changes_mailbox || path == "/v1/webhooks")
+        || may_wait
+        || path.ends_with("/greeting");
+    let leaves_tombstone = by_id && !path.starts_with("/v1/webhooks");
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key is missing, unknown or revoked"),
         (has_key, "403", "The API key lacks the scope"),
         (by_id, "404", "There is no such thing"),
         (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
-        (by_id, "410", "It was deleted"),
+        (leaves_tombstone, "410", "It was deleted"),
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The media type is not taken here"),
         (has_range, "416", "The range lies outside"),

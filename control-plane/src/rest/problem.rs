@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     NotFound,
     MethodNotAllowed,
     NumberTaken,
+    TooMany,
     ChangedMeanwhile,
     NotReady,
     Gone,
@@ -69,6 +70,7 @@ impl Kind {
             Self::NumberTaken => {
                 (StatusCode::CONFLICT, "number_taken", "The number already has a mailbox")
             }
+            Self::TooMany => (StatusCode::CONFLICT, "too_many", "There are too many already"),
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
             }
@@ -167,6 +169,10 @@ impl Problem {
         let challenge =
             format!("Bearer realm=\"rusuden\", error=\"insufficient_scope\", scope=\"{name}\"");
         Self::new(Kind::MissingScope, detail).with_header(WWW_AUTHENTICATE, &challenge)
+    }
+
+    pub(crate) fn invalid_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {

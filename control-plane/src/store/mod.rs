@@ -18,8 +18,10 @@ use crate::outbox::{Channel, Delivery, Next};
 pub(crate) mod conformance;
 mod notices;
 pub mod sqlite;
+mod webhooks;
 
 pub use notices::NoticeStore;
+pub use webhooks::{PushStore, Replay, WebhookStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -258,7 +260,15 @@ pub trait KeyStore: Send + Sync {
 /// Everything a backend offers.
 #[async_trait]
 pub trait Store:
-    MailboxStore + MessageStore + JobStore + OutboxStore + NoticeStore + KeyStore + 'static
+    MailboxStore
+    + MessageStore
+    + JobStore
+    + OutboxStore
+    + NoticeStore
+    + WebhookStore
+    + PushStore
+    + KeyStore
+    + 'static
 {
     /// Proves that rows can be written.
     async fn check_writable(&self) -> Result<(), StoreError>;

@@ -3,10 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod dkim;
 mod events;
 mod flow;
 mod mail;
 mod mailboxes;
 mod messages;
+mod peers;
+mod push;
 mod refusals;
+mod sms;
 mod support;
+mod webhooks;

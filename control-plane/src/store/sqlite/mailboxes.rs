@@ -9,6 +9,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
+use super::push::drop_push_endpoints;
 use super::{SqliteStore, time, unreadable};
 use crate::mailbox::{
     GreetingChoice, MailboxSettings, StoredMailbox, language_from_name, language_name,
@@ -128,6 +129,7 @@ async fn erase_everything(
         bury(tx, message, now).await?;
     }
     drop_notices_of(tx, id).await?;
+    drop_push_endpoints(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 

@@ -23,6 +23,9 @@ mod mailboxes;
 mod messages;
 mod notices;
 mod outbox;
+mod push;
+mod tell;
+mod webhooks;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";
