@@ -41,6 +41,8 @@ pub struct PlaneConfig {
     pub private_targets: bool,
     /// Recordings that are with the engine at once.
     pub transcriptions_max: usize,
+    /// When only so many 050 numbers are left, the operator is told.
+    pub numbers_low_water: u32,
 }
 
 impl Default for PlaneConfig {
@@ -57,6 +59,7 @@ impl Default for PlaneConfig {
             push_contact: None,
             private_targets: false,
             transcriptions_max: 64,
+            numbers_low_water: 100,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::audit::{Actor, Change};
 use crate::clock;
 use crate::limits::{
     DELIVERIES_MAX, DELIVERY_MAX, NOTICES_FORGET_EVERY, NOTICES_FORGOTTEN_MAX, NOTICES_KEPT,
@@ -229,8 +230,9 @@ impl Outbox {
             Called::Went(outcome) => Ok(outcome),
             Called::Gone => {
                 warn!(webhook = %webhook.id, "A webhook answered 410 and is switched off.");
-                (webhook.enabled, webhook.updated_at) = (false, clock::now());
-                store.update_webhook(&webhook).await?;
+                let change = Change { by: Actor::System, at: clock::now() };
+                (webhook.enabled, webhook.updated_at) = (false, change.at);
+                store.update_webhook(&webhook, change).await?;
                 Ok(Outcome::Moot("the webhook answered 410 and was switched off"))
             }
         }

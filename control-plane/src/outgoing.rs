@@ -11,6 +11,7 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use rustls::crypto::CryptoProvider;
 
 use crate::limits::{OUTGOING_CONNECT_MAX, OUTGOING_MAX, URL_BYTES_MAX};
 use crate::outbox::Outcome;
@@ -83,15 +84,7 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// With `private_targets`, private addresses are called, and without TLS, too.
     pub(crate) fn new(private_targets: bool) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            // A redirect would have to be checked again, and nobody needs one here.
-            .redirect(Policy::none())
-            .connect_timeout(OUTGOING_CONNECT_MAX)
-            .timeout(OUTGOING_MAX)
-            .user_agent(concat!("rusuden/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Resolver { private_targets }))
-            .build()?;
+        let http = client().dns_resolver(Arc::new(Resolver { private_targets })).build()?;
         Ok(Self { http, private_targets })
     }
 
@@ -132,6 +125,20 @@ impl Outgoing {
         let rest = rest.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
         Ok(Answer { status: response.status().as_u16(), rest })
     }
+}
+
+/// A client that follows no redirect: it would have to be checked again, and nobody needs one.
+pub(crate) fn client() -> reqwest::ClientBuilder {
+    if CryptoProvider::get_default().is_none() {
+        // It fails only when another thread was faster, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(OUTGOING_CONNECT_MAX)
+        .timeout(OUTGOING_MAX)
+        .user_agent(concat!("rusuden/", env!("CARGO_PKG_VERSION")))
 }
 
 /// The deepest reason, without the URL: a push endpoint's is a secret of its browser.

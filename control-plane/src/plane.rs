@@ -12,11 +12,10 @@ use std::time::Duration;
 use engine_core::directory::Directory;
 use engine_core::event::EventSink;
 use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
-use engine_core::id::MailboxId;
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,12 +28,13 @@ use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
-use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::notify::{Outbox, Wakes, forget_old};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
-use crate::push::{PushEndpoint, PushError};
+use crate::pepper::{Pepper, PepperError};
 use crate::rest;
+use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
 use crate::ways::{Ways, WaysError};
@@ -68,6 +68,9 @@ pub enum PlaneError {
     /// The rows cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The pepper cannot be used.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
     /// The objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -114,10 +117,14 @@ pub(crate) struct Shared {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
+    pub(crate) pepper: Pepper,
+    pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
+    /// Places of exports.
+    pub(crate) exports: Arc<Semaphore>,
     /// Names this process in event ids.
     pub(crate) process: String,
     /// Ends streams that would otherwise never end.
@@ -157,13 +164,17 @@ impl ControlPlane {
         config.check()?;
         let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
         let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let pepper = Pepper::open(data_dir)?;
         let events = Arc::new(EventHub::new());
         let ways = Ways::open(&config, data_dir, store.clone(), objects.clone(), events.clone())?;
         let shared = Shared {
             keys: Keys::new(store.clone()),
+            pepper,
+            sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
             greetings: Mutex::new(()),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
@@ -186,7 +197,10 @@ impl ControlPlane {
 
     /// Finds mailboxes by number, for calls.
     pub fn directory(&self) -> Arc<dyn Directory> {
-        Arc::new(StoreDirectory { store: self.shared.store.clone() })
+        Arc::new(StoreDirectory {
+            store: self.shared.store.clone(),
+            pepper: self.shared.pepper.clone(),
+        })
     }
 
     /// Takes events of calls, for watchers.
@@ -199,19 +213,14 @@ impl ControlPlane {
         self.shared.keys.clone()
     }
 
+    /// Signs subscribers' devices in.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.sessions.clone()
+    }
+
     /// The REST API with its documentation.
     pub fn router(&self) -> axum::Router {
         rest::router(self.clone())
-    }
-
-    /// Reads a browser's subscription (URL, `p256dh`, `auth`) and checks all of it.
-    pub fn push_endpoint(
-        &self,
-        mailbox: MailboxId,
-        device: Option<String>,
-        subscription: (&str, &str, &str),
-    ) -> Result<PushEndpoint, PushError> {
-        self.shared.ways.push.endpoint(mailbox, device, subscription)
     }
 
     /// Serves REST until `shutdown`, then lets open requests end for some seconds.
@@ -333,6 +342,7 @@ impl ControlPlane {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
             work: shared.work.clone(),
+            sounds: shared.sounds.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),

@@ -22,6 +22,7 @@ use crate::limits::{PUSH_BODY_CHARS_MAX, PUSH_PAD_BYTES, PUSH_TTL, PUSH_TTL_MAX}
 use crate::notice::Notice;
 use crate::outbox::{Delivery, Outcome};
 use crate::outgoing::{Answer, Outgoing, TargetError};
+use crate::plane::ControlPlane;
 use crate::secret_file::SecretFileError;
 use crate::template::Words;
 
@@ -182,6 +183,18 @@ impl Push {
             Ok(answer) => judge(&answer),
             Err(why) => Pushed::Went(why.outcome()),
         }
+    }
+}
+
+impl ControlPlane {
+    /// Reads a browser's subscription (URL, `p256dh`, `auth`) and checks all of it.
+    pub fn push_endpoint(
+        &self,
+        mailbox: MailboxId,
+        device: Option<String>,
+        subscription: (&str, &str, &str),
+    ) -> Result<PushEndpoint, PushError> {
+        self.shared.ways.push.endpoint(mailbox, device, subscription)
     }
 }
 

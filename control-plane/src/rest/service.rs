@@ -6,11 +6,15 @@ use engine_core::codec::Codec;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::forwarding_cost::{UNIT_MS, UNIT_YEN_WITH_TAX};
+use crate::guide;
 use crate::limits::{
     ADDRESSES_MAX, GREETING_BYTES_MAX, PUSH_ENDPOINTS_MAX, RECORDING_LIMIT_S_MAX, WEBHOOKS_MAX,
 };
 use crate::plane::ControlPlane;
+use crate::usage::{UNIT_MS, UNIT_YEN_WITH_TAX};
+
+/// As of when the reference's facts about phones and charges were stated.
+const REFERENCE_AS_OF: &str = "2022-11";
 
 /// What this deployment offers (S02).
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,8 +40,26 @@ pub(crate) struct Capabilities {
     forwarding_charge: ForwardingCharge,
     /// Our key for `pushManager.subscribe` (RFC 8292): base64url.
     push_public_key: String,
-    /// What can be done with messages.
-    features: [&'static str; 8],
+    app: App,
+    /// Carriers for which there is a forwarding guide.
+    guides: Vec<&'static str>,
+    /// What can be done.
+    features: [&'static str; 12],
+}
+
+/// What the inbox asks of a phone (S47–S51).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct App {
+    /// Oldest Android.
+    android_min: &'static str,
+    /// Oldest iOS.
+    ios_min: &'static str,
+    /// Room it takes, about, in megabytes.
+    size_mb: u32,
+    /// Memory: as the phone's system recommends.
+    memory: &'static str,
+    /// As of when this is known to hold: `yyyy-mm`.
+    as_of: &'static str,
 }
 
 /// A way to be told.
@@ -58,6 +80,8 @@ pub(crate) struct ForwardingCharge {
     unit_yen_with_tax: i64,
     /// Length of a unit, in seconds.
     unit_s: u64,
+    /// As of when this is known to hold: `yyyy-mm`.
+    as_of: &'static str,
 }
 
 fn notifications(plane: &ControlPlane) -> Vec<Notification> {
@@ -90,8 +114,17 @@ pub(crate) async fn capabilities(State(plane): State<ControlPlane>) -> axum::Jso
         forwarding_charge: ForwardingCharge {
             unit_yen_with_tax: UNIT_YEN_WITH_TAX,
             unit_s: UNIT_MS / 1_000,
+            as_of: REFERENCE_AS_OF,
         },
         push_public_key: plane.shared.ways.push.public_key(),
+        app: App {
+            android_min: "6.0",
+            ios_min: "13",
+            size_mb: 40,
+            memory: "os_recommended",
+            as_of: REFERENCE_AS_OF,
+        },
+        guides: guide::all().iter().map(|guide| guide.carrier.as_str()).collect(),
         features: [
             "transcription",
             "segments",
@@ -101,6 +134,10 @@ pub(crate) async fn capabilities(State(plane): State<ControlPlane>) -> axum::Jso
             "mail_with_mp3",
             "events",
             "recording_download",
+            "search",
+            "blocked_callers",
+            "export",
+            "forwarding_guides",
         ],
     })
 }

@@ -171,11 +171,12 @@ impl From<WebhookDelivery> for DeliveryView {
 #[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookSecret)), security(("key" = ["webhooks:write"])))]
 pub(crate) async fn create(
-    _: May<WebhooksWrite>,
+    may: May<WebhooksWrite>,
     State(plane): State<ControlPlane>,
     JsonBody(new): JsonBody<NewWebhook>,
 ) -> Result<(StatusCode, axum::Json<WebhookSecret>), Problem> {
-    let now = clock::now();
+    let change = may.change();
+    let now = change.at;
     let webhook = Webhook {
         id: WebhookId(uuid::Uuid::now_v7()),
         url: new.url,
@@ -188,7 +189,7 @@ pub(crate) async fn create(
         updated_at: now,
     };
     check(&plane, &webhook)?;
-    if !plane.shared.store.create_webhook(&webhook, WEBHOOKS_MAX).await? {
+    if !plane.shared.store.create_webhook(&webhook, WEBHOOKS_MAX, change).await? {
         let detail = format!("there are {WEBHOOKS_MAX} webhooks already; delete one first");
         return Err(Problem::new(Kind::TooMany, detail));
     }
@@ -226,22 +227,23 @@ pub(crate) async fn show(
     params(("id" = String, Path, format = Uuid)), request_body = WebhookChange,
     responses((status = 200, body = WebhookView)), security(("key" = ["webhooks:write"])))]
 pub(crate) async fn update(
-    _: May<WebhooksWrite>,
+    may: May<WebhooksWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<WebhookId>,
     JsonBody(patch): JsonBody<WebhookChange>,
 ) -> Result<axum::Json<WebhookView>, Problem> {
+    let change = may.change();
     let old = find(&plane, id).await?;
     let webhook = Webhook {
         url: patch.url.unwrap_or(old.url),
         events: patch.events.unwrap_or(old.events),
         description: patch.description.unwrap_or(old.description),
         enabled: patch.enabled.unwrap_or(old.enabled),
-        updated_at: clock::now(),
+        updated_at: change.at,
         ..old
     };
     check(&plane, &webhook)?;
-    if !plane.shared.store.update_webhook(&webhook).await? {
+    if !plane.shared.store.update_webhook(&webhook, change).await? {
         return Err(unknown());
     }
     Ok(axum::Json(webhook.into()))
@@ -252,11 +254,11 @@ pub(crate) async fn update(
     params(("id" = String, Path, format = Uuid)), responses((status = 204)),
     security(("key" = ["webhooks:write"])))]
 pub(crate) async fn remove(
-    _: May<WebhooksWrite>,
+    may: May<WebhooksWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<WebhookId>,
 ) -> Result<StatusCode, Problem> {
-    let is_deleted = plane.shared.store.delete_webhook(id).await?;
+    let is_deleted = plane.shared.store.delete_webhook(id, may.change()).await?;
     if is_deleted { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
 }
 
@@ -265,11 +267,11 @@ pub(crate) async fn remove(
     params(("id" = String, Path, format = Uuid)), responses((status = 200, body = WebhookSecret)),
     security(("key" = ["webhooks:write"])))]
 pub(crate) async fn rotate(
-    _: May<WebhooksWrite>,
+    may: May<WebhooksWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<WebhookId>,
 ) -> Result<axum::Json<WebhookSecret>, Problem> {
-    let rotated = plane.shared.store.rotate_webhook(id, clock::now()).await?;
+    let rotated = plane.shared.store.rotate_webhook(id, may.change()).await?;
     Ok(axum::Json(with_secret(&plane, rotated.ok_or_else(unknown)?)))
 }
 

@@ -5,13 +5,14 @@
 //!
 //! `id`, also sent as `Idempotency-Key`, is the same when an SMS is sent again.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use super::{Sms, SmsError};
 use crate::config::SmsHttpConfig;
-use crate::limits::{OUTGOING_CONNECT_MAX, OUTGOING_MAX};
 use crate::outbox::Outcome;
+use crate::outgoing::client;
 
 /// The gateway.
 pub(crate) struct Gateway {
@@ -21,13 +22,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(config: SmsHttpConfig) -> Result<Self, SmsError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(OUTGOING_CONNECT_MAX)
-            .timeout(OUTGOING_MAX)
-            .build()?;
-        Ok(Self { config, http })
+        Ok(Self { config, http: client().build()? })
     }
 
     pub(super) async fn send(&self, sms: &Sms<'_>) -> Outcome {

@@ -9,18 +9,28 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod contracts;
 mod notices;
 pub mod sqlite;
+mod subscribers;
 mod webhooks;
 
+pub use blocked::{BlockedStore, Blocking};
+pub use contracts::{
+    Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+};
 pub use notices::NoticeStore;
+pub use subscribers::{ForwardingProof, SubscriberStore};
 pub use webhooks::{PushStore, Replay, WebhookStore};
 
 /// Why the store did not do as asked.
@@ -55,6 +65,9 @@ pub enum StoreError {
         /// Which number.
         number: String,
     },
+    /// The rules of contracts refuse it; nothing was changed.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -110,6 +123,8 @@ pub enum Task {
     EraseMessage(RecordingId),
     /// Remove a mailbox's own greeting.
     EraseGreeting(MailboxId),
+    /// End a cancelled contract; due at its end.
+    EndContract(ContractId),
 }
 
 /// How a transcription ended.
@@ -268,6 +283,13 @@ pub trait Store:
     + WebhookStore
     + PushStore
     + KeyStore
+    + ContractStore
+    + LineStore
+    + NumberStore
+    + TermsStore
+    + AuditStore
+    + SubscriberStore
+    + BlockedStore
     + 'static
 {
     /// Proves that rows can be written.

@@ -5,6 +5,7 @@ use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 
 use super::{Page, StoreError};
+use crate::audit::Change;
 use crate::notice::NoticeId;
 use crate::push::PushEndpoint;
 use crate::webhook::{Webhook, WebhookDelivery, WebhookId};
@@ -18,26 +19,31 @@ pub enum Replay {
     FailedSince(WallTime),
 }
 
-/// Keeps webhooks and what they are told.
+/// Keeps webhooks and what they are told. Changes are audited in their own transaction.
 #[async_trait]
 pub trait WebhookStore: Send + Sync {
     /// Keeps a new webhook. False when there are `most` already.
-    async fn create_webhook(&self, webhook: &Webhook, most: u32) -> Result<bool, StoreError>;
+    async fn create_webhook(
+        &self,
+        webhook: &Webhook,
+        most: u32,
+        change: Change,
+    ) -> Result<bool, StoreError>;
     /// The webhook with this id.
     async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError>;
     /// All webhooks, oldest first.
     async fn webhooks(&self, page: Page) -> Result<Vec<Webhook>, StoreError>;
     /// Replaces a webhook's URL, events, description, and whether it is told. False when there is
     /// none.
-    async fn update_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError>;
+    async fn update_webhook(&self, webhook: &Webhook, change: Change) -> Result<bool, StoreError>;
     /// Gives a webhook its next secret; the webhook as it is then.
     async fn rotate_webhook(
         &self,
         id: WebhookId,
-        now: WallTime,
+        change: Change,
     ) -> Result<Option<Webhook>, StoreError>;
     /// Deletes a webhook and the log of its deliveries. False when there is none.
-    async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError>;
+    async fn delete_webhook(&self, id: WebhookId, change: Change) -> Result<bool, StoreError>;
     /// Tells every webhook that wants it of an event, once however often it is put. Ids and
     /// states only in `data`.
     async fn put_event(
@@ -86,6 +92,4 @@ pub trait PushStore: Send + Sync {
     async fn push_endpoints(&self, mailbox: MailboxId) -> Result<Vec<PushEndpoint>, StoreError>;
     /// Drops an endpoint. False when there is none.
     async fn drop_push_endpoint(&self, id: uuid::Uuid) -> Result<bool, StoreError>;
-    /// Drops the endpoints of a device that signed out; how many.
-    async fn drop_push_endpoints_of(&self, device: &str) -> Result<u64, StoreError>;
 }

@@ -3,15 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
 mod dkim;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
 mod peers;
 mod push;
 mod refusals;
+mod search;
 mod sms;
+mod subscriber;
 mod support;
 mod webhooks;

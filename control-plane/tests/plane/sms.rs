@@ -162,6 +162,7 @@ async fn an_sms_whose_answer_is_lost_is_sent_at_most_once_more_and_the_centre_is
     assert_eq!(centre.next().await["event"], "unbound", "there is no third");
 }
 
+/// S09: once each, through crashes.
 #[tokio::test]
 async fn a_crash_between_send_and_record_sends_an_sms_at_most_once_more() {
     let folder = tempfile::tempdir().unwrap();

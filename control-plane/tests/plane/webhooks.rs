@@ -75,6 +75,35 @@ async fn s09_a_program_is_told_of_a_message_and_its_deletion_under_a_signature()
 }
 
 #[tokio::test]
+async fn a_program_is_told_of_each_step_of_a_contract() {
+    let (mut program, port) = Peer::start("webhook.js").await;
+    let folder = tempfile::tempdir().unwrap();
+    let centre = open(folder.path()).await;
+    let events = ["contract.applied", "contract.cancelled", "contract.reinstated"];
+    let (_, secret) = create(&centre, &port, "contracts", &events).await;
+    knows(&mut program, &secret).await;
+    let new = json!({"line": "+819012345678", "kind": "individual", "email": "user@example.jp"});
+    let (status, made) = centre.json("POST", "/v1/contracts", new).await;
+    assert_eq!(status, 201, "{made}");
+    let told = program.next().await;
+    assert_eq!(
+        (&told["body"]["type"], &told["verified"]),
+        (&"contract.applied".into(), &json!([true]))
+    );
+    let data = &told["body"]["data"];
+    assert!(data["contract"].is_string(), "{data}");
+    let said = told["body"].to_string();
+    assert!(!said.contains("8190") && !said.contains("example"), "ids and states only: {said}");
+    let path = format!("/v1/contracts/{}/cancellation", data["contract"].as_str().unwrap());
+    for (method, event) in [("POST", "contract.cancelled"), ("DELETE", "contract.reinstated")] {
+        let (status, answer) = centre.json(method, &path, Value::Null).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(program.next().await["body"]["type"], event);
+    }
+    centre.stop().await;
+}
+
+#[tokio::test]
 async fn after_a_rotation_both_secrets_verify_and_a_retry_keeps_its_id() {
     let (mut program, port) = Peer::start("webhook.js").await;
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,9 @@
 //! What any backend must do with webhooks and push endpoints.
 
+use engine_core::time::WallTime;
+
 use super::{START, at, end_all, leased, new_mailbox, transcribed};
+use crate::audit::{Actor, Change};
 use crate::notice::{NoticeBody, NoticeId};
 use crate::outbox::{Channel, Delivery, Next};
 use crate::push::PushEndpoint;
@@ -15,6 +18,10 @@ pub(super) async fn run(store: &dyn Store) {
     an_event_goes_once_to_each_webhook_that_wants_it(store).await;
     what_was_given_up_can_be_told_again(store).await;
     a_browser_is_told_of_messages_until_it_is_dropped(store).await;
+}
+
+const fn change(at: WallTime) -> Change {
+    Change { by: Actor::Command, at }
 }
 
 fn new_webhook(id: u128, events: &[&str]) -> Webhook {
@@ -34,9 +41,12 @@ fn new_webhook(id: u128, events: &[&str]) -> Webhook {
 async fn webhooks_are_kept_listed_changed_and_counted(store: &dyn Store) {
     let (first, second) =
         (new_webhook(1, &[MESSAGE_RECEIVED, MESSAGE_DELETED]), new_webhook(2, &[]));
-    assert!(store.create_webhook(&first, 2).await.unwrap());
-    assert!(store.create_webhook(&second, 2).await.unwrap());
-    assert!(!store.create_webhook(&new_webhook(3, &[]), 2).await.unwrap(), "two are the most");
+    assert!(store.create_webhook(&first, 2, change(START)).await.unwrap());
+    assert!(store.create_webhook(&second, 2, change(START)).await.unwrap());
+    assert!(
+        !store.create_webhook(&new_webhook(3, &[]), 2, change(START)).await.unwrap(),
+        "two are the most"
+    );
     assert_eq!(store.webhook(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.webhooks(WHOLE).await.unwrap(), [first.clone(), second.clone()]);
     let after = Some(After { at: first.created_at, id: first.id.0.as_u128() });
@@ -44,16 +54,16 @@ async fn webhooks_are_kept_listed_changed_and_counted(store: &dyn Store) {
 
     let mut changed = first.clone();
     (changed.url, changed.enabled) = ("https://example.jp/other".to_owned(), false);
-    assert!(store.update_webhook(&changed).await.unwrap());
+    assert!(store.update_webhook(&changed, change(START)).await.unwrap());
     assert_eq!(store.webhook(first.id).await.unwrap(), Some(changed));
-    let rotated = store.rotate_webhook(second.id, at(9)).await.unwrap().unwrap();
+    let rotated = store.rotate_webhook(second.id, change(at(9))).await.unwrap().unwrap();
     assert_eq!((rotated.generation, rotated.rotated_at), (2, Some(at(9))));
     for id in [first.id, second.id] {
-        assert!(store.delete_webhook(id).await.unwrap());
-        assert!(!store.delete_webhook(id).await.unwrap());
-        assert_eq!(store.rotate_webhook(id, at(9)).await.unwrap(), None);
+        assert!(store.delete_webhook(id, change(START)).await.unwrap());
+        assert!(!store.delete_webhook(id, change(START)).await.unwrap());
+        assert_eq!(store.rotate_webhook(id, change(at(9))).await.unwrap(), None);
     }
-    assert!(!store.update_webhook(&first).await.unwrap());
+    assert!(!store.update_webhook(&first, change(START)).await.unwrap());
 }
 
 async fn due(store: &dyn Store) -> Vec<Delivery> {
@@ -65,7 +75,7 @@ async fn an_event_goes_once_to_each_webhook_that_wants_it(store: &dyn Store) {
     let mut off = new_webhook(13, &[]);
     off.enabled = false;
     for webhook in [&all, &some, &off] {
-        assert!(store.create_webhook(webhook, 9).await.unwrap());
+        assert!(store.create_webhook(webhook, 9, change(START)).await.unwrap());
     }
     let id = NoticeId::of(CONTRACT_ENDED, "1");
     let data = serde_json::json!({"contract": "1"});
@@ -96,13 +106,13 @@ async fn an_event_goes_once_to_each_webhook_that_wants_it(store: &dyn Store) {
     assert_eq!(events, wanted);
     end_all(store).await;
     for webhook in [&all, &some, &off] {
-        assert!(store.delete_webhook(webhook.id).await.unwrap());
+        assert!(store.delete_webhook(webhook.id, change(START)).await.unwrap());
     }
 }
 
 async fn what_was_given_up_can_be_told_again(store: &dyn Store) {
     let webhook = new_webhook(21, &[]);
-    assert!(store.create_webhook(&webhook, 9).await.unwrap());
+    assert!(store.create_webhook(&webhook, 9, change(START)).await.unwrap());
     for n in 0..3 {
         let id = NoticeId::from_u128(2_100 + n);
         store.put_event(id, CONTRACT_ENDED, serde_json::json!({}), at(n as u64)).await.unwrap();
@@ -133,7 +143,7 @@ async fn what_was_given_up_can_be_told_again(store: &dyn Store) {
     ids.sort_unstable();
     assert_eq!(ids, [2_101, 2_102]);
     assert!(again.iter().all(|d| d.attempts == 0 && d.created_at == at(50)));
-    assert!(store.delete_webhook(webhook.id).await.unwrap());
+    assert!(store.delete_webhook(webhook.id, change(START)).await.unwrap());
     assert!(due(store).await.is_empty(), "nothing is left to tell it");
 }
 
@@ -158,7 +168,7 @@ async fn a_browser_is_told_of_messages_until_it_is_dropped(store: &dyn Store) {
     assert!(!store.put_push_endpoint(&browser(3, &mailbox), 2).await.unwrap());
     assert_eq!(store.push_endpoint(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.push_endpoints(mailbox.id).await.unwrap(), [first.clone(), second.clone()]);
-    assert_eq!(store.drop_push_endpoints_of("device 2").await.unwrap(), 1);
+    assert!(store.drop_push_endpoint(second.id).await.unwrap());
     let job = leased(store, &mailbox, 1_200).await;
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
     let told = store.lease_deliveries(Channel::Push, START, START, 9).await.unwrap();

@@ -18,8 +18,8 @@ const PUT: &str = "INSERT INTO push_endpoints \
 const BY_ID: &str = "SELECT * FROM push_endpoints WHERE id = $1";
 const OF_MAILBOX: &str = "SELECT * FROM push_endpoints WHERE mailbox = $1 ORDER BY created_at, id";
 const DROP: &str = "DELETE FROM push_endpoints WHERE id = $1";
-const DROP_OF_DEVICE: &str = "DELETE FROM push_endpoints WHERE device = $1";
-const DROP_OF_MAILBOX: &str = "DELETE FROM push_endpoints WHERE mailbox = $1";
+const DROP_OF_MAILBOX: &str =
+    "DELETE FROM push_endpoints WHERE mailbox = $1 AND ($2 IS NULL OR device = $2)";
 
 #[async_trait]
 impl PushStore for SqliteStore {
@@ -56,11 +56,6 @@ impl PushStore for SqliteStore {
         let dropped = sqlx::query(DROP).bind(id.to_string()).execute(&self.writer).await?;
         Ok(dropped.rows_affected() == 1)
     }
-
-    async fn drop_push_endpoints_of(&self, device: &str) -> Result<u64, StoreError> {
-        let dropped = sqlx::query(DROP_OF_DEVICE).bind(device).execute(&self.writer).await?;
-        Ok(dropped.rows_affected())
-    }
 }
 
 /// Ids of a mailbox's endpoints, for whoever tells it something in a transaction.
@@ -72,12 +67,14 @@ pub(super) async fn push_targets(
     Ok(sqlx::query_scalar(SQL).bind(mailbox).fetch_all(&mut **tx).await?)
 }
 
-/// Drops a mailbox's endpoints with the mailbox.
+/// Drops a mailbox's endpoints, all or those of one device: with the mailbox, at signing out.
 pub(super) async fn drop_push_endpoints(
     tx: &mut Transaction<'static, Sqlite>,
     mailbox: MailboxId,
+    device: Option<&str>,
 ) -> Result<(), StoreError> {
-    sqlx::query(DROP_OF_MAILBOX).bind(mailbox.to_string()).execute(&mut **tx).await?;
+    let query = sqlx::query(DROP_OF_MAILBOX).bind(mailbox.to_string()).bind(device);
+    query.execute(&mut **tx).await?;
     Ok(())
 }
 

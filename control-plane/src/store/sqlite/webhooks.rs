@@ -5,8 +5,10 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::audit::append_audit;
 use super::notices::put_notice;
 use super::{SqliteStore, time, unreadable};
+use crate::audit::{Change, Deed};
 use crate::notice::{Notice, NoticeId};
 use crate::outbox::Channel;
 use crate::store::{Page, Replay, StoreError, WebhookStore};
@@ -41,7 +43,13 @@ const REPLAY_SINCE: &str = "UPDATE outbox SET state = 'pending', attempts = 0, n
 
 #[async_trait]
 impl WebhookStore for SqliteStore {
-    async fn create_webhook(&self, webhook: &Webhook, most: u32) -> Result<bool, StoreError> {
+    async fn create_webhook(
+        &self,
+        webhook: &Webhook,
+        most: u32,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let created = sqlx::query(CREATE)
             .bind(webhook.id.to_string())
             .bind(&webhook.url)
@@ -53,9 +61,14 @@ impl WebhookStore for SqliteStore {
             .bind(webhook.created_at.as_unix_millis())
             .bind(webhook.updated_at.as_unix_millis())
             .bind(i64::from(most))
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(created.rows_affected() == 1)
+        if created.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit(&mut tx, "webhook.created", webhook.id, change).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
@@ -71,7 +84,8 @@ impl WebhookStore for SqliteStore {
         query.fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 
-    async fn update_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError> {
+    async fn update_webhook(&self, webhook: &Webhook, change: Change) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let changed = sqlx::query(UPDATE)
             .bind(webhook.id.to_string())
             .bind(&webhook.url)
@@ -79,27 +93,39 @@ impl WebhookStore for SqliteStore {
             .bind(&webhook.description)
             .bind(webhook.enabled)
             .bind(webhook.updated_at.as_unix_millis())
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(changed.rows_affected() == 1)
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit(&mut tx, "webhook.changed", webhook.id, change).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn rotate_webhook(
         &self,
         id: WebhookId,
-        now: WallTime,
+        change: Change,
     ) -> Result<Option<Webhook>, StoreError> {
-        let query = sqlx::query(ROTATE).bind(id.to_string()).bind(now.as_unix_millis());
-        query.fetch_optional(&self.writer).await?.as_ref().map(read).transpose()
+        let mut tx = self.begin().await?;
+        let query = sqlx::query(ROTATE).bind(id.to_string()).bind(change.at.as_unix_millis());
+        let Some(row) = query.fetch_optional(&mut *tx).await? else { return Ok(None) };
+        audit(&mut tx, "webhook.rotated", id, change).await?;
+        tx.commit().await?;
+        read(&row).map(Some)
     }
 
-    async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
-        let id = id.to_string();
+    async fn delete_webhook(&self, id: WebhookId, change: Change) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let deleted = sqlx::query(DELETE).bind(&id).execute(&mut *tx).await?;
-        sqlx::query(DELETE_LOG).bind(&id).execute(&mut *tx).await?;
+        let deleted = sqlx::query(DELETE).bind(id.to_string()).execute(&mut *tx).await?;
+        if deleted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(DELETE_LOG).bind(id.to_string()).execute(&mut *tx).await?;
+        audit(&mut tx, "webhook.deleted", id, change).await?;
         tx.commit().await?;
-        Ok(deleted.rows_affected() == 1)
+        Ok(true)
     }
 
     async fn put_event(
@@ -159,6 +185,17 @@ impl WebhookStore for SqliteStore {
         let replayed = query.bind(now.as_unix_millis()).execute(&self.writer).await?;
         Ok(replayed.rows_affected())
     }
+}
+
+async fn audit(
+    tx: &mut Transaction<'static, Sqlite>,
+    action: &'static str,
+    id: WebhookId,
+    change: Change,
+) -> Result<(), StoreError> {
+    // Its URL may hold a secret of the program's: the id says enough.
+    let subject = format!("webhook:{id}");
+    append_audit(tx, change, &Deed { action, subject, detail: serde_json::json!({}) }).await
 }
 
 /// Tells every webhook that wants it of an event, once however often it is put.
