@@ -1,8 +1,9 @@
 //! Short messages: a number and a text in; a part of the outcome out. Through a message centre
 //! (SMPP), through an HTTP gateway, or as `.sms` files in a folder.
 //!
-//! `segment` cuts texts, `receipt` reads receipts (both pure); `smpp` and `gateway` send.
+//! `segment` cuts texts, `answer` and `receipt` read what comes back (all pure); `smpp` and `gateway` send.
 
+mod answer;
 mod gateway;
 mod receipt;
 mod segment;

@@ -16,6 +16,8 @@ use crate::message::tests_support::{new_message, text};
 use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
+pub(crate) mod billing;
+pub(crate) mod campaigns;
 pub(crate) mod contracts;
 mod notices;
 mod webhooks;
@@ -78,7 +80,7 @@ async fn take(store: &dyn Store, now: WallTime) -> Vec<Job> {
 }
 
 async fn end_all(store: &dyn Store) {
-    for job in take(store, at(1_000_000)).await {
+    for job in take(store, at(100_000_000)).await {
         store.end_job(&job).await.unwrap();
     }
     assert_eq!(store.next_job().await.unwrap(), None);
