@@ -83,7 +83,6 @@ pub use config::{
     ConfigError, DkimConfig, PlaneConfig, SmppConfig, SmsConfig, SmsHttpConfig, SmtpConfig,
     SmtpSecurity,
 };
-pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};
 pub use mail::dkim::DkimError;
 pub use mail::send::MailerError;

@@ -6,6 +6,7 @@ use engine_core::time::WallTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::auth::{May, WebhooksRead, WebhooksWrite};
 use super::extract::{JsonBody, PathId, QueryOf};
@@ -16,7 +17,7 @@ use crate::limits::{WEBHOOK_SECRET_OVERLAP, WEBHOOKS_MAX};
 use crate::notice::NoticeId;
 use crate::plane::ControlPlane;
 use crate::store::{After, Replay};
-use crate::webhook::{WEBHOOK_TEST, Webhook, WebhookDelivery, WebhookId, message_id};
+use crate::webhook::{EVENTS, WEBHOOK_TEST, Webhook, WebhookDelivery, WebhookId, message_id};
 use crate::wording::time_utc;
 
 /// A program that is told of events, as the Standard Webhooks convention asks.
@@ -80,11 +81,21 @@ pub(crate) struct NewWebhook {
     url: String,
     /// What it is told of; left out or empty: everything.
     #[serde(default)]
+    #[schema(schema_with = events_schema)]
     events: Vec<String>,
     /// What people call it.
     #[serde(default)]
     #[schema(max_length = 200)]
     description: String,
+}
+
+fn events_schema() -> Array {
+    let event = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(EVENTS));
+    ArrayBuilder::new()
+        .items(event)
+        .description(Some("What it is told of; empty: everything."))
+        .unique_items(true)
+        .build()
 }
 
 /// A change of a webhook (RFC 7396): what is left out stays.
@@ -95,6 +106,7 @@ pub(crate) struct WebhookChange {
     #[schema(pattern = "^https://[a-z0-9]{1,20}[.]example[.]jp/[a-z]{0,20}$")]
     url: Option<String>,
     /// What it is told of; replaces the whole list.
+    #[schema(schema_with = events_schema)]
     events: Option<Vec<String>>,
     /// What people call it.
     #[schema(max_length = 200)]
