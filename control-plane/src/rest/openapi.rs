@@ -92,11 +92,14 @@ fn refusals(
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
     let blocks = path == "/v1/me/blocked-callers" && has_body;
-    let may_conflict = changes_mailbox || may_wait || blocks || path.ends_with("/greeting");
+    let may_conflict =
+        has_body && changes_mailbox || may_wait || blocks || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
-    // Guides are data of the program: there is none to delete.
-    let may_be_gone =
-        by_id && !path.starts_with("/v1/guides") && !path.starts_with("/v1/campaigns");
+    // Guides are data of the program, versions stay, and a contract is shown when it is over.
+    let stays = path.starts_with("/v1/guides")
+        || path.starts_with("/v1/campaigns")
+        || path == "/v1/contracts/{id}";
+    let may_be_gone = by_id && !stays;
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
