@@ -98,9 +98,11 @@ fn refusals(
     let may_conflict =
         changes_mailbox || may_wait || makes_one_of_few || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
-    // Guides are data of the program, and a webhook's row goes with it: no tombstone is left.
+    // Guides are data of the program, versions stay, a webhook's row goes with it, and a contract
+    // is shown when it is over.
     let leaves_none = ["/v1/guides", "/v1/campaigns", "/v1/webhooks"];
-    let may_be_gone = by_id && !leaves_none.iter().any(|start| path.starts_with(start));
+    let leaves_none = leaves_none.iter().any(|start| path.starts_with(start));
+    let may_be_gone = by_id && !leaves_none && path != "/v1/contracts/{id}";
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
