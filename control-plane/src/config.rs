@@ -24,6 +24,8 @@ pub struct PlaneConfig {
     pub smtp: Option<SmtpConfig>,
     /// Recordings that are with the engine at once.
     pub transcriptions_max: usize,
+    /// When only so many 050 numbers are left, the operator is told.
+    pub numbers_low_water: u32,
 }
 
 impl Default for PlaneConfig {
@@ -34,6 +36,7 @@ impl Default for PlaneConfig {
             mail_from: "Rusuden <rusuden@localhost>".to_owned(),
             smtp: None,
             transcriptions_max: 64,
+            numbers_low_water: 100,
         }
     }
 }

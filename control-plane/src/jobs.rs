@@ -10,6 +10,7 @@ use crossbeam::channel::TrySendError;
 use engine_core::event::{MessageEvent, MessageState};
 use engine_core::handoff::WorkIn;
 use engine_core::id::RecordingId;
+use engine_core::sound::{SoundBank, SoundId};
 use engine_core::text::Verdict;
 use engine_core::time::WallTime;
 use engine_core::work::{Rendered, Work, WorkError};
@@ -18,6 +19,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::backoff::backoff;
 use crate::clock;
+use crate::contract::ContractId;
 use crate::events::EventHub;
 use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_MAX};
 use crate::message::{Message, MessageAudio, StoredState};
@@ -31,6 +33,7 @@ pub(crate) struct Jobs {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) work: WorkIn,
+    pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     /// Wakes this worker.
     pub(crate) wake: Arc<Notify>,
@@ -84,6 +87,7 @@ impl Queue for Jobs {
             Task::Transcribe(message) => self.transcribe(&job, message).await,
             Task::EraseMessage(message) => self.erase(&job, &objects_of(message)).await,
             Task::EraseGreeting(mailbox) => self.erase(&job, &[Object::Greeting(mailbox)]).await,
+            Task::EndContract(contract) => self.end_contract(&job, contract).await,
         };
         let went = went.unwrap_or_else(|why| Attempt::Failed(why.to_string()));
         if let Err(why) = self.settle(&job, went).await {
@@ -136,6 +140,16 @@ impl Jobs {
             self.objects.remove(object).await?;
         }
         self.store.end_job(job).await?;
+        Ok(Attempt::Done)
+    }
+
+    /// Ends a contract and forgets its greeting; the objects go with jobs of their own.
+    async fn end_contract(&self, job: &Job, id: ContractId) -> Result<Attempt, JobError> {
+        if let Some(mailbox) = self.store.end_contract(job, id, clock::now()).await? {
+            self.sounds.remove(SoundId::OwnGreeting(mailbox));
+            info!(contract = %id, "A contract has ended; everything of it is deleted.");
+            self.wake.notify_one();
+        }
         Ok(Attempt::Done)
     }
 

@@ -8,9 +8,11 @@
 //! `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
+pub mod audit;
 pub mod backoff;
 mod clock;
 pub mod config;
+pub mod contract;
 mod directory;
 mod events;
 pub mod forwarding_cost;
@@ -18,13 +20,16 @@ mod intake;
 mod jobs;
 pub mod keys;
 pub mod limits;
+pub mod line;
 mod mail;
 pub mod mailbox;
 pub mod message;
 mod notify;
+pub mod numbers;
 pub mod objects;
 pub mod one_time_code;
 pub mod outbox;
+pub mod pepper;
 mod plane;
 pub mod quiet;
 mod rest;
@@ -34,6 +39,9 @@ pub mod store;
 pub mod subscriber;
 pub mod telephone;
 pub mod turns;
+pub mod serial;
+pub mod store;
+pub mod terms;
 pub mod wording;
 mod worker;
 

@@ -33,6 +33,7 @@ use crate::mail::send::{Mailer, MailerError};
 use crate::mail::template::{TemplateError, Templates};
 use crate::notify::Outbox;
 use crate::objects::{Object, ObjectError, Objects};
+use crate::pepper::{Pepper, PepperError};
 use crate::rest;
 use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
@@ -67,6 +68,9 @@ pub enum PlaneError {
     /// The rows cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The pepper cannot be used.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
     /// The objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -123,6 +127,7 @@ pub(crate) struct Shared {
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
     pub(crate) sessions: Sessions,
+    pub(crate) pepper: Pepper,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
@@ -164,10 +169,12 @@ impl ControlPlane {
         let from = config.sender()?;
         let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
         let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let pepper = Pepper::open(data_dir)?;
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let shared = Shared {
             keys: Keys::new(store.clone()),
             sessions: Sessions::new(store.clone()),
+            pepper,
             sounds: deps.sounds,
             events: Arc::new(EventHub::new()),
             mailer,
@@ -328,6 +335,7 @@ impl ControlPlane {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
             work: shared.work.clone(),
+            sounds: shared.sounds.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),

@@ -7,7 +7,9 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::problem::Problem;
-use crate::keys::Scope;
+use crate::audit::{Actor, Change};
+use crate::clock;
+use crate::keys::{KeyId, Scope};
 use crate::plane::ControlPlane;
 
 /// Names a scope as a type.
@@ -26,11 +28,24 @@ macro_rules! needs {
     )*};
 }
 
-needs! { MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead }
+needs! {
+    MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
+    ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead
+}
 
 /// Proof that the request came with a key that has the scope. Handlers take it first, so that
 /// nothing else of a request is looked at before.
-pub(crate) struct May<N>(PhantomData<N>);
+pub(crate) struct May<N> {
+    key: KeyId,
+    scope: PhantomData<N>,
+}
+
+impl<N> May<N> {
+    /// A change that the key's owner makes now.
+    pub(crate) fn change(&self) -> Change {
+        Change { by: Actor::Key(self.key), at: clock::now() }
+    }
+}
 
 impl<N: Needs> FromRequestParts<ControlPlane> for May<N> {
     type Rejection = Problem;
@@ -41,7 +56,7 @@ impl<N: Needs> FromRequestParts<ControlPlane> for May<N> {
         })?;
         let key = plane.shared.keys.find(secret).await?.ok_or_else(Problem::wrong_key)?;
         if key.may(N::SCOPE) {
-            Ok(Self(PhantomData))
+            Ok(Self { key: key.id, scope: PhantomData })
         } else {
             Err(Problem::missing_scope(N::SCOPE))
         }

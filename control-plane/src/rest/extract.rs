@@ -45,6 +45,17 @@ impl<S: Send + Sync, T: FromStr<Err = IdError>> FromRequestParts<S> for PathId<T
     }
 }
 
+/// Several things in a path, or one that is no id.
+pub(crate) struct PathOf<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(parts) = Path::<T>::from_request_parts(parts, state).await?;
+        Ok(Self(parts))
+    }
+}
+
 /// The query.
 pub(crate) struct QueryOf<T>(pub(crate) T);
 

@@ -173,7 +173,7 @@ pub(crate) async fn update_notifications(
 impl QuietHoursView {
     fn read(self) -> Result<QuietHours, Problem> {
         let hours = format!("{}-{}", self.from, self.to).parse::<QuietHours>();
-        hours.map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).of("quiet_hours"))
+        hours.map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("quiet_hours"))
     }
 
     fn of(hours: QuietHours) -> Option<Self> {

@@ -17,22 +17,28 @@ use self::problem::{Kind, Problem};
 use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
+mod audit;
 mod auth;
 mod bytes;
 mod devices;
+mod contracts;
 mod events;
 mod extract;
 mod greeting;
+mod lines;
 mod mailboxes;
 mod me_messages;
 mod me_settings;
 mod messages;
+mod numbers;
 mod openapi;
 mod page;
 mod problem;
+mod repeat;
 mod service;
 mod sound;
 mod subscriber;
+mod terms;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -59,6 +65,15 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(messages::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
+        .routes(routes!(contracts::create, contracts::list))
+        .routes(routes!(contracts::show))
+        .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
+        .routes(routes!(lines::show))
+        .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
+        .routes(routes!(lines::set_flag, lines::clear_flag))
+        .routes(routes!(numbers::add, numbers::count))
+        .routes(routes!(terms::publish, terms::list))
+        .routes(routes!(audit::list))
         .routes(routes!(events::watch))
         .merge(subscribers())
         .routes(routes!(service::capabilities))

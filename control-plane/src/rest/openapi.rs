@@ -21,6 +21,11 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
     tags(
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
+        (name = "contracts", description = "From application to end"),
+        (name = "lines", description = "Subscribers' own numbers: which voicemail, what stands against them"),
+        (name = "numbers", description = "The pool of 050 numbers"),
+        (name = "terms", description = "Terms of service"),
+        (name = "audit", description = "Who changed what"),
         (name = "events", description = "What happens now"),
         (name = "subscriber", description = "What a subscriber's own app sees and changes"),
         (name = "service", description = "What this deployment offers, and how it is")
@@ -52,7 +57,8 @@ impl Modify for Key {
 /// Adds to every operation what it may refuse.
 pub(crate) fn document_refusals(api: &mut Description) {
     for (path, item) in &mut api.paths.paths {
-        let by_id = path.contains('{');
+        // Any line can be asked about: none is unknown.
+        let by_id = path.contains('{') && !path.contains("{line}");
         for operation in operations(item) {
             for (status, words) in refusals(operation, path, by_id) {
                 let taken = operation.responses.responses.contains_key(status);
@@ -82,8 +88,8 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
-    let may_conflict = has_body && changes_mailbox || may_wait || path.ends_with("/greeting");
-    let is_subscribers = path.starts_with("/v1/me");
+    let may_conflict = changes_mailbox || may_wait || path.ends_with("/greeting");
+    let is_subscribers = path.starts_with("/v1/me") || path.starts_with("/v1/setup");
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),

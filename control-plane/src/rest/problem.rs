@@ -8,11 +8,15 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::contract::ContractError;
 use crate::keys::Scope;
+use crate::line::LineError;
 use crate::mailbox::MailboxError;
+use crate::numbers::NumberError;
 use crate::objects::ObjectError;
 use crate::store::StoreError;
 use crate::subscriber::DeviceNameError;
+use crate::terms::TermsError;
 
 /// Media type of problem details (RFC 9457 §3).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -23,6 +27,7 @@ pub(crate) enum Kind {
     MalformedBody,
     MalformedPath,
     MalformedQuery,
+    MalformedHeader,
     NoKey,
     WrongKey,
     MissingScope,
@@ -31,20 +36,29 @@ pub(crate) enum Kind {
     NotFound,
     MethodNotAllowed,
     NumberTaken,
+    ContractExists,
+    CarrierVoicemailActive,
+    MailboxOfContract,
+    TermsNotAccepted,
+    SerialUnknown,
+    SerialRedeemed,
     ChangedMeanwhile,
     NotReady,
     Gone,
     BodyTooLarge,
     UnsupportedMediaType,
+    RepeatKeyReused,
     RangeNotSatisfiable,
     InvalidField,
     InvalidSound,
     Internal,
+    NoNumberFree,
     Unavailable,
 }
 
 impl Kind {
     /// Status, stable code, title.
+    #[expect(clippy::too_many_lines, reason = "one table, one kind after the other")]
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::MalformedBody => {
@@ -55,6 +69,9 @@ impl Kind {
             }
             Self::MalformedQuery => {
                 (StatusCode::BAD_REQUEST, "malformed_query", "The query cannot be read")
+            }
+            Self::MalformedHeader => {
+                (StatusCode::BAD_REQUEST, "malformed_header", "A header cannot be read")
             }
             Self::NoKey => (StatusCode::UNAUTHORIZED, "no_key", "An API key is needed"),
             Self::WrongKey => {
@@ -76,6 +93,26 @@ impl Kind {
             Self::NumberTaken => {
                 (StatusCode::CONFLICT, "number_taken", "The number already has a mailbox")
             }
+            Self::ContractExists => {
+                (StatusCode::CONFLICT, "contract_exists", "The line already has a contract")
+            }
+            Self::CarrierVoicemailActive => (
+                StatusCode::CONFLICT,
+                "carrier_voicemail_active",
+                "The line has the carrier's own voicemail",
+            ),
+            Self::MailboxOfContract => {
+                (StatusCode::CONFLICT, "mailbox_of_contract", "The mailbox belongs to a contract")
+            }
+            Self::TermsNotAccepted => {
+                (StatusCode::CONFLICT, "terms_not_accepted", "The terms were not accepted")
+            }
+            Self::SerialUnknown => {
+                (StatusCode::NOT_FOUND, "serial_unknown", "The serial number is unknown")
+            }
+            Self::SerialRedeemed => {
+                (StatusCode::CONFLICT, "serial_redeemed", "The serial number was redeemed")
+            }
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
             }
@@ -89,6 +126,11 @@ impl Kind {
                 "unsupported_media_type",
                 "This path does not take this media type",
             ),
+            Self::RepeatKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The Idempotency-Key belongs to another request",
+            ),
             Self::RangeNotSatisfiable => (
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 "range_not_satisfiable",
@@ -101,6 +143,9 @@ impl Kind {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_sound", "The sound cannot be used")
             }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
+            Self::NoNumberFree => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_number_free", "No 050 number is free")
+            }
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")
             }
@@ -143,8 +188,8 @@ impl Problem {
         Self { kind, detail: detail.into(), field: None, header: None }
     }
 
-    /// The same, about one field.
-    pub(crate) fn of(mut self, field: &'static str) -> Self {
+    /// Names the field that is meant.
+    pub(crate) fn about(mut self, field: &'static str) -> Self {
         self.field = Some(field);
         self
     }
@@ -234,6 +279,7 @@ impl From<StoreError> for Problem {
             StoreError::NumberTaken { .. } => {
                 Self { field: Some("number"), ..Self::new(Kind::NumberTaken, error.to_string()) }
             }
+            StoreError::Contract(error) => error.into(),
             StoreError::Unreadable { .. } => {
                 error!(%error, "A row cannot be read.");
                 Self::new(Kind::Internal, "a row cannot be read; the service's log says which")
@@ -242,6 +288,31 @@ impl From<StoreError> for Problem {
                 error!(%error, "The store failed a request.");
                 Self::unavailable("the store cannot answer now; try again in a few seconds")
             }
+        }
+    }
+}
+
+impl From<ContractError> for Problem {
+    fn from(error: ContractError) -> Self {
+        let kind = match error {
+            ContractError::Email => Kind::InvalidField,
+            ContractError::Unknown => Kind::NotFound,
+            ContractError::Over => Kind::Gone,
+            ContractError::Exists { .. } => Kind::ContractExists,
+            ContractError::CarrierVoicemailActive => Kind::CarrierVoicemailActive,
+            ContractError::SerialUnknown => Kind::SerialUnknown,
+            ContractError::SerialRedeemed => Kind::SerialRedeemed,
+            ContractError::TermsNotAccepted { .. } => Kind::TermsNotAccepted,
+            ContractError::NoNumberFree => Kind::NoNumberFree,
+            ContractError::KeyReused => Kind::RepeatKeyReused,
+            ContractError::MailboxOfContract => Kind::MailboxOfContract,
+        };
+        let field = (error == ContractError::Email).then_some("email");
+        let problem = Self { field, ..Self::new(kind, error.to_string()) };
+        match kind {
+            // Numbers come with the operator's next range, or out of quarantine.
+            Kind::NoNumberFree => problem.with_header(RETRY_AFTER, "3600"),
+            _ => problem,
         }
     }
 }
@@ -261,7 +332,25 @@ impl From<MailboxError> for Problem {
 
 impl From<DeviceNameError> for Problem {
     fn from(error: DeviceNameError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).of("name")
+        Self::new(Kind::InvalidField, error.to_string()).about("name")
+    }
+}
+
+impl From<LineError> for Problem {
+    fn from(error: LineError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<NumberError> for Problem {
+    fn from(error: NumberError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<TermsError> for Problem {
+    fn from(error: TermsError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
     }
 }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
@@ -16,10 +17,16 @@ use crate::outbox::{Delivery, Next};
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod contracts;
 pub mod sqlite;
 mod subscribers;
 
 pub use subscribers::{ForwardingProof, SubscriberStore};
+
+pub use contracts::{
+    Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,9 @@ pub enum StoreError {
         /// Which number.
         number: String,
     },
+    /// The rules of contracts refuse it; nothing was changed.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -108,6 +118,8 @@ pub enum Task {
     EraseMessage(RecordingId),
     /// Remove a mailbox's own greeting.
     EraseGreeting(MailboxId),
+    /// End a cancelled contract; due at its end.
+    EndContract(ContractId),
 }
 
 /// How a transcription ended.
@@ -256,7 +268,18 @@ pub trait KeyStore: Send + Sync {
 /// Everything a backend offers.
 #[async_trait]
 pub trait Store:
-    MailboxStore + MessageStore + JobStore + OutboxStore + KeyStore + SubscriberStore + 'static
+    MailboxStore
+    + MessageStore
+    + JobStore
+    + OutboxStore
+    + KeyStore
+    + ContractStore
+    + LineStore
+    + NumberStore
+    + TermsStore
+    + AuditStore
+    + SubscriberStore
+    + 'static
 {
     /// Proves that rows can be written.
     async fn check_writable(&self) -> Result<(), StoreError>;

@@ -4,12 +4,14 @@ use async_trait::async_trait;
 use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::subscribers::forget_subscriber;
+use super::numbers::quarantine_number;
 use super::{SqliteStore, time, unreadable};
+use crate::contract::ContractError;
 use crate::mailbox::{
     GreetingChoice, MailboxSettings, StoredMailbox, language_from_name, language_name,
 };
@@ -31,35 +33,16 @@ const UPDATE: &str = "UPDATE mailboxes SET language = $3, beep = $4, quiet_limit
 const DELETE: &str = "UPDATE mailboxes SET deleted_at = $2, updated_at = $2, addresses = '[]', \
     own_greeting = 0, greeting = 'default', version = version + 1 \
     WHERE id = $1 AND deleted_at IS NULL";
+const OWNED: &str = "SELECT mailboxes.number, contracts.id FROM mailboxes \
+    LEFT JOIN contracts ON contracts.mailbox = mailboxes.id \
+    WHERE mailboxes.id = $1 AND mailboxes.deleted_at IS NULL";
 const OWN_GREETINGS: &str =
     "SELECT id FROM mailboxes WHERE own_greeting = 1 AND deleted_at IS NULL ORDER BY id";
 
 #[async_trait]
 impl MailboxStore for SqliteStore {
     async fn create_mailbox(&self, mailbox: &StoredMailbox) -> Result<(), StoreError> {
-        let settings = &mailbox.settings;
-        let created = sqlx::query(CREATE)
-            .bind(mailbox.id.to_string())
-            .bind(&mailbox.number)
-            .bind(language_name(settings.language))
-            .bind(settings.beep)
-            .bind(settings.quiet_limit_s.map(i64::from))
-            .bind(i64::from(settings.recording_limit_s))
-            .bind(settings.greeting.name())
-            .bind(mailbox.own_greeting)
-            .bind(addresses_text(&settings.addresses))
-            .bind(mailbox.version)
-            .bind(mailbox.created_at.as_unix_millis())
-            .bind(mailbox.updated_at.as_unix_millis())
-            .bind(mailbox.deleted_at.map(WallTime::as_unix_millis))
-            .execute(&self.writer)
-            .await;
-        match created {
-            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => {
-                Err(StoreError::NumberTaken { number: mailbox.number.clone() })
-            }
-            other => Ok(other.map(|_| ())?),
-        }
+        insert_mailbox(&self.writer, mailbox).await
     }
 
     async fn mailbox(&self, id: MailboxId) -> Result<Option<StoredMailbox>, StoreError> {
@@ -100,15 +83,14 @@ impl MailboxStore for SqliteStore {
 
     async fn delete_mailbox(&self, id: MailboxId, now: WallTime) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let deleted = sqlx::query(DELETE)
-            .bind(id.to_string())
-            .bind(now.as_unix_millis())
-            .execute(&mut *tx)
-            .await?;
-        if deleted.rows_affected() == 0 {
-            return Ok(false);
+        let number: Option<(String, Option<String>)> =
+            sqlx::query_as(OWNED).bind(id.to_string()).fetch_optional(&mut *tx).await?;
+        let Some((number, contract)) = number else { return Ok(false) };
+        if contract.is_some() {
+            return Err(ContractError::MailboxOfContract.into());
         }
-        erase_everything(&mut tx, id, now).await?;
+        bury_mailbox(&mut tx, id, now).await?;
+        quarantine_number(&mut tx, &number, now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -117,6 +99,50 @@ impl MailboxStore for SqliteStore {
         let rows: Vec<String> = sqlx::query_scalar(OWN_GREETINGS).fetch_all(&self.readers).await?;
         rows.iter().map(|id| id.parse().map_err(|_| unreadable(id, "a malformed id"))).collect()
     }
+}
+
+/// Writes a new mailbox; `NumberTaken` when its number has one.
+pub(super) async fn insert_mailbox(
+    executor: impl SqliteExecutor<'_>,
+    mailbox: &StoredMailbox,
+) -> Result<(), StoreError> {
+    let settings = &mailbox.settings;
+    let created = sqlx::query(CREATE)
+        .bind(mailbox.id.to_string())
+        .bind(&mailbox.number)
+        .bind(language_name(settings.language))
+        .bind(settings.beep)
+        .bind(settings.quiet_limit_s.map(i64::from))
+        .bind(i64::from(settings.recording_limit_s))
+        .bind(settings.greeting.name())
+        .bind(mailbox.own_greeting)
+        .bind(addresses_text(&settings.addresses))
+        .bind(mailbox.version)
+        .bind(mailbox.created_at.as_unix_millis())
+        .bind(mailbox.updated_at.as_unix_millis())
+        .bind(mailbox.deleted_at.map(WallTime::as_unix_millis))
+        .execute(executor)
+        .await;
+    match created {
+        Err(sqlx::Error::Database(e)) if e.is_unique_violation() => {
+            Err(StoreError::NumberTaken { number: mailbox.number.clone() })
+        }
+        other => Ok(other.map(|_| ())?),
+    }
+}
+
+/// Deletes a mailbox with everything in it. False when it was deleted before.
+pub(super) async fn bury_mailbox(
+    tx: &mut Transaction<'static, Sqlite>,
+    id: MailboxId,
+    now: WallTime,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(DELETE).bind(id.to_string()).bind(now.as_unix_millis());
+    if query.execute(&mut **tx).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    erase_everything(tx, id, now).await?;
+    Ok(true)
 }
 
 async fn erase_everything(
