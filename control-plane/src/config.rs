@@ -1,7 +1,7 @@
 //! What an operator may set. Every field has a default, so an empty configuration runs on
 //! loopback with mails as files. Unknown keys are refused with their name.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use lettre::Address;
@@ -14,9 +14,16 @@ use serde::{Deserialize, Serialize};
 pub struct PlaneConfig {
     /// Where REST listens.
     pub listen: SocketAddr,
+    /// Reverse proxies whose `X-Forwarded-For` is believed; nobody else's is. Limits per address
+    /// need it where a proxy stands before this service.
+    pub trusted_proxies: Vec<IpAddr>,
     /// How subscribers reach this service, such as `https://rusuden.example`; mails link there.
     /// Without it mails carry no link.
     pub public_url: Option<String>,
+    /// The carrier's member page (S27); mails link there. Without it they carry no such link.
+    pub member_url: Option<String>,
+    /// The terms of service (S29), linked in the mail that carries the serial number.
+    pub terms_url: Option<String>,
     /// Sender of mails, such as `留守番電話 <rusuden@example.jp>`. Its domain names our
     /// Message-IDs.
     pub mail_from: String,
@@ -32,7 +39,10 @@ impl Default for PlaneConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
+            trusted_proxies: Vec::new(),
             public_url: None,
+            member_url: None,
+            terms_url: None,
             mail_from: "Rusuden <rusuden@localhost>".to_owned(),
             smtp: None,
             transcriptions_max: 64,
@@ -111,9 +121,11 @@ pub enum ConfigError {
         /// What was set.
         given: String,
     },
-    /// `public_url` is no URL.
-    #[error("public_url = {given:?} must start with http:// or https:// and hold no spaces")]
-    PublicUrl {
+    /// `public_url`, `member_url` or `terms_url` is no URL.
+    #[error("{key} = {given:?} must start with http:// or https:// and hold no spaces")]
+    Url {
+        /// Which key.
+        key: &'static str,
         /// What was set.
         given: String,
     },
@@ -135,12 +147,9 @@ impl PlaneConfig {
     /// Checks what the types alone cannot.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.sender()?;
-        if let Some(url) = &self.public_url {
-            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-            if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
-                return Err(ConfigError::PublicUrl { given: url.clone() });
-            }
-        }
+        check_url("public_url", self.public_url.as_deref())?;
+        check_url("member_url", self.member_url.as_deref())?;
+        check_url("terms_url", self.terms_url.as_deref())?;
         if self.transcriptions_max == 0 {
             return Err(ConfigError::NoTranscriptions);
         }
@@ -161,6 +170,15 @@ impl PlaneConfig {
         let whole = Address::new(sender.email.user(), sender.email.domain());
         whole.map(|_| sender).map_err(|_| wrong())
     }
+}
+
+fn check_url(key: &'static str, url: Option<&str>) -> Result<(), ConfigError> {
+    let Some(url) = url else { return Ok(()) };
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+        return Err(ConfigError::Url { key, given: url.to_owned() });
+    }
+    Ok(())
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -23,6 +23,7 @@ use crate::contract::ContractId;
 use crate::events::EventHub;
 use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_MAX};
 use crate::message::{Message, MessageAudio, StoredState};
+use crate::notify::Wakes;
 use crate::objects::{Object, ObjectError, Objects};
 use crate::store::{Finished, Job, SharedStore, StoreError, Task};
 use crate::worker::Queue;
@@ -38,7 +39,7 @@ pub(crate) struct Jobs {
     /// Wakes this worker.
     pub(crate) wake: Arc<Notify>,
     /// Wakes the outbox.
-    pub(crate) outbox: Arc<Notify>,
+    pub(crate) outbox: Wakes,
     /// False once the engine's queue was found without an engine.
     pub(crate) engine_up: Arc<AtomicBool>,
     pub(crate) under_way_max: usize,
@@ -131,7 +132,7 @@ impl Jobs {
     async fn give_up(&self, job: &Job, why: String) -> Result<(), StoreError> {
         error!(job = %job.id, %why, "A recording could not be turned into text.");
         self.store.finish(job, &Finished::Failed { why }, clock::now()).await?;
-        self.outbox.notify_one();
+        self.outbox.wake();
         Ok(())
     }
 
@@ -225,7 +226,7 @@ impl Jobs {
             return Ok(Attempt::Done);
         }
         debug!(message = %id, speech, "A message has its text.");
-        self.outbox.notify_one();
+        self.outbox.wake();
         self.events.publish(MessageEvent {
             recording: id,
             mailbox: message.arrived.mailbox,

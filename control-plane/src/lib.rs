@@ -4,19 +4,25 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
-//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `outbox`,
-//! `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`; of
+//! money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act on
+//! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod audit;
 pub mod backoff;
+pub mod billing;
+pub mod campaign;
+pub mod cancellation;
 mod clock;
 pub mod config;
 pub mod contract;
+#[cfg(test)]
+mod day_by_day;
 mod directory;
 mod events;
-pub mod forwarding_cost;
 mod intake;
+pub mod japan;
 mod jobs;
 pub mod keys;
 pub mod limits;
@@ -24,24 +30,28 @@ pub mod line;
 mod mail;
 pub mod mailbox;
 pub mod message;
+pub mod money;
+pub mod notice;
 mod notify;
 pub mod numbers;
 pub mod objects;
 pub mod one_time_code;
 pub mod outbox;
 pub mod pepper;
+pub mod plan;
 mod plane;
 pub mod quiet;
 mod rest;
+pub mod serial;
 pub mod sessions;
 pub mod setup;
 pub mod store;
 pub mod subscriber;
 pub mod telephone;
-pub mod turns;
-pub mod serial;
-pub mod store;
+mod template;
 pub mod terms;
+pub mod turns;
+pub mod usage;
 pub mod wording;
 mod worker;
 

@@ -57,6 +57,18 @@ pub const QUIET_LIMIT_S_MIN: u32 = 2;
 pub const RECORDING_LIMIT_S_MAX: u32 = 60;
 /// Longest name of an API key.
 pub const KEY_NAME_CHARS_MAX: usize = 100;
+/// Longest name of a campaign.
+pub const CAMPAIGN_NAME_CHARS_MAX: usize = 100;
+/// Most months that a campaign gives away.
+pub const CAMPAIGN_FREE_MONTHS_MAX: u32 = 12;
+/// Largest correction of one closed month, either way, in yen without tax.
+pub const ADJUSTMENT_YEN_MAX: i64 = 1_000_000;
+/// Longest reason of a correction.
+pub const ADJUSTMENT_REASON_CHARS_MAX: usize = 200;
+/// Rest between a month's end and its closing, so that what was dated before midnight is kept.
+pub const MONTH_CLOSES_AFTER: Duration = Duration::from_mins(10);
+/// Longest forwarding target that is looked at, as people write numbers.
+pub const FORWARD_TARGET_CHARS_MAX: usize = 64;
 
 /// Longest name of a device.
 pub const DEVICE_NAME_CHARS_MAX: usize = 50;

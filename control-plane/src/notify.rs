@@ -1,37 +1,61 @@
 //! The outbox's shell: leases deliveries, writes and sends them, records what the core decides.
+//! Each channel has its own worker, so that a slow one holds up no other.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use engine_core::event::{MessageEvent, MessageState};
 use engine_core::time::WallTime;
 use lettre::message::Mailbox as MailAddress;
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock;
 use crate::events::EventHub;
 use crate::limits::{DELIVERIES_MAX, DELIVERY_MAX};
 use crate::mail::compose::{compose, delivery_name};
 use crate::mail::send::Mailer;
-use crate::mail::template::Templates;
 use crate::message::StoredState;
+use crate::notice::NoticeBody;
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::{Channel, Delivery, Next, Outcome, after_attempt};
 use crate::store::{SharedStore, StoreError};
+use crate::template::{Links, TemplateError, Templates, Words};
 use crate::worker::Queue;
 
+/// Wakes the outbox: each channel's worker.
+#[derive(Clone, Default)]
+pub(crate) struct Wakes([Arc<Notify>; Channel::ALL.len()]);
+
+impl Wakes {
+    /// Something may be due.
+    pub(crate) fn wake(&self) {
+        self.0.iter().for_each(|each| each.notify_one());
+    }
+
+    fn of(&self, channel: Channel) -> Arc<Notify> {
+        self.0[channel as usize].clone()
+    }
+}
+
 /// What the outbox works with.
-#[derive(Clone)]
-pub(crate) struct Outbox {
+pub(crate) struct Ways {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) mailer: Mailer,
-    pub(crate) templates: Arc<Templates>,
+    pub(crate) templates: Templates,
     pub(crate) from: MailAddress,
-    pub(crate) public_url: Option<String>,
+    pub(crate) links: Links,
     pub(crate) events: Arc<EventHub>,
-    pub(crate) wake: Arc<Notify>,
+}
+
+/// The worker of one channel.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    channel: Channel,
+    ways: Arc<Ways>,
+    wake: Arc<Notify>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,38 +77,27 @@ impl Queue for Outbox {
         until: WallTime,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        self.store.lease_deliveries(now, until, limit).await
+        self.ways.store.lease_deliveries(self.channel, now, until, limit).await
     }
 
     async fn next(&self) -> Result<Option<WallTime>, StoreError> {
-        self.store.next_delivery().await
+        self.ways.store.next_delivery(self.channel).await
     }
 
     async fn attempt(&self, delivery: Delivery) {
-        let outcome = match delivery.channel {
-            Channel::Mail => self.mail(&delivery).await,
-        };
         // Our own disk or database failing says nothing of the target.
-        let outcome = outcome.unwrap_or_else(|why| Outcome::Transient(why.to_string()));
+        let outcome = match self.try_once(&delivery).await {
+            Ok(outcome) => outcome,
+            Err(why) => Outcome::Transient(why.to_string()),
+        };
         let next = after_attempt(&delivery, outcome, clock::now(), rand::random());
-        let recording = delivery.message;
-        match &next {
-            Next::Sent => info!(%recording, "A message was told by mail."),
-            // Why is in the row: a server's answer may hold the address.
-            Next::Retry { .. } => warn!(
-                %recording, attempts = delivery.attempts + 1,
-                "A mail could not be sent now and will be tried again."
-            ),
-            Next::GiveUp { .. } => error!(
-                %recording, attempts = delivery.attempts + 1,
-                "A mail was given up; the reason is in its outbox row."
-            ),
-        }
-        match self.store.settle_delivery(&delivery, &next, clock::now()).await {
+        tell_log(&delivery, &next);
+        match self.ways.store.settle_delivery(&delivery, &next, clock::now()).await {
             Ok(true) => self.announce(&delivery),
             Ok(false) => {}
             Err(why) => {
-                error!(%recording, %why, "A delivery's outcome could not be recorded.");
+                let notice = delivery.id();
+                error!(%notice, %why, "A delivery's outcome could not be recorded.");
             }
         }
     }
@@ -99,42 +112,98 @@ impl Queue for Outbox {
 }
 
 impl Outbox {
-    async fn mail(&self, delivery: &Delivery) -> Result<Outcome, NotifyError> {
-        let Some(message) = self.store.message(delivery.message).await? else {
-            return Ok(Outcome::Moot);
-        };
-        let Some(mailbox) = self.store.mailbox(delivery.mailbox).await? else {
-            return Ok(Outcome::Moot);
-        };
-        if message.state == StoredState::Deleted || mailbox.deleted_at.is_some() {
-            return Ok(Outcome::Moot);
+    /// The worker of a channel.
+    pub(crate) fn new(channel: Channel, ways: Arc<Ways>, wakes: &Wakes) -> Self {
+        Self { channel, ways, wake: wakes.of(channel) }
+    }
+
+    async fn try_once(&self, delivery: &Delivery) -> Result<Outcome, NotifyError> {
+        let now = clock::now();
+        if delivery.notice.is_expired(now) {
+            return Ok(Outcome::Moot("it expired before it could be told"));
         }
-        let mp3 = match message.audio {
-            Some(_) => self.objects.get(Object::Audio(delivery.message)).await?,
-            None => None,
+        if let Some(end) = delivery.held_until(now) {
+            return Ok(Outcome::Held(end));
+        }
+        let Some((words, sound)) = self.words(delivery).await? else {
+            return Ok(Outcome::Moot("the message was deleted"));
         };
-        let language = mailbox.settings.language.announcements();
-        let url = self.public_url.as_deref();
-        let words = match self.templates.new_message(&message, language, url) {
+        let words = match words {
             Ok(words) => words,
             Err(why) => return Ok(Outcome::Permanent(why.to_string())),
         };
-        let mail = match compose(&self.from, delivery, language, words, mp3) {
-            Ok(mail) => mail,
-            Err(why) => return Ok(Outcome::Permanent(why.to_string())),
-        };
-        let sent = self.mailer.send(delivery_name(delivery), mail);
-        let late = |_| Outcome::Transient("the mail server was too slow".to_owned());
+        let sent = self.send(delivery, words, sound);
+        let late = |_| Outcome::Transient("the other side was too slow".to_owned());
         Ok(tokio::time::timeout(DELIVERY_MAX, sent).await.unwrap_or_else(late))
     }
 
+    /// What is said, and the sound that goes with it; none when there is nothing left to say.
+    async fn words(&self, delivery: &Delivery) -> Result<Option<WordsAndSound>, NotifyError> {
+        let (ways, notice) = (&self.ways, &delivery.notice);
+        if notice.body != NoticeBody::NewMessage {
+            let words = ways.templates.notice(self.channel, notice, &ways.links);
+            return Ok(Some((words, None)));
+        }
+        let id = notice.id.message();
+        let Some(message) = ways.store.message(id).await? else { return Ok(None) };
+        if message.state == StoredState::Deleted {
+            return Ok(None);
+        }
+        let mp3 = match message.audio {
+            Some(_) if self.channel == Channel::Mail => ways.objects.get(Object::Audio(id)).await?,
+            _ => None,
+        };
+        let language = notice.language;
+        let words = ways.templates.new_message(self.channel, &message, language, &ways.links);
+        Ok(Some((words, mp3)))
+    }
+
+    async fn send(&self, delivery: &Delivery, words: Words, mp3: Option<Bytes>) -> Outcome {
+        match delivery.channel {
+            Channel::Mail => self.mail(delivery, words, mp3).await,
+            other => Outcome::Permanent(format!("{} is not offered here", other.name())),
+        }
+    }
+
+    async fn mail(&self, delivery: &Delivery, words: Words, mp3: Option<Bytes>) -> Outcome {
+        let language = delivery.notice.language;
+        match compose(&self.ways.from, delivery, language, words, mp3) {
+            Ok(mail) => self.ways.mailer.send(delivery_name(delivery), mail).await,
+            Err(why) => Outcome::Permanent(why.to_string()),
+        }
+    }
+
     fn announce(&self, delivery: &Delivery) {
-        self.events.publish(MessageEvent {
-            recording: delivery.message,
-            mailbox: delivery.mailbox,
+        let notice = &delivery.notice;
+        let (NoticeBody::NewMessage, Some(mailbox)) = (&notice.body, notice.mailbox) else {
+            return;
+        };
+        self.ways.events.publish(MessageEvent {
+            recording: notice.id.message(),
+            mailbox,
             state: MessageState::Notified,
             at: clock::now(),
             recorded_ms: 0,
         });
+    }
+}
+
+type WordsAndSound = (Result<Words, TemplateError>, Option<Bytes>);
+
+/// Why something failed stays in its row: a server's answer may hold the address.
+fn tell_log(delivery: &Delivery, next: &Next) {
+    let (notice, channel) = (delivery.id(), delivery.channel.name());
+    let attempts = delivery.attempts + 1;
+    match next {
+        Next::Sent => info!(%notice, channel, "A notice was told."),
+        Next::Hold { .. } => debug!(%notice, channel, "A notice waits for the quiet hours' end."),
+        Next::Retry { .. } => warn!(
+            %notice, channel, attempts,
+            "A notice could not be told now and will be tried again."
+        ),
+        Next::GiveUp { .. } => error!(
+            %notice, channel, attempts,
+            "A notice was given up; the reason is in its outbox row."
+        ),
     }
 }

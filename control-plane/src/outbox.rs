@@ -1,42 +1,59 @@
 //! The outbox core: what becomes of a delivery after an attempt. Pure: the row, the outcome, time
-//! and chance in; the next step out. Rows are unique per (message, channel, target), so a
-//! message is told once to each.
+//! and chance in; the next step out. Rows are unique per (notice, channel, target), so a notice
+//! is told once to each.
 
-use engine_core::id::{MailboxId, RecordingId};
+use std::time::Duration;
+
 use engine_core::time::WallTime;
 
 use crate::backoff::backoff;
 use crate::clock::after;
-use crate::limits::{DELIVERY_AGE_MAX, DELIVERY_ATTEMPTS_MAX};
+use crate::limits::{BACKOFF_MAX, DELIVERY_AGE_MAX, DELIVERY_ATTEMPTS_MAX};
+use crate::notice::{Notice, NoticeId};
 
-/// A way to reach a subscriber.
+/// A way to reach somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// Electronic mail.
+    /// Electronic mail; targets are addresses.
     Mail,
+    /// Short messages; targets are numbers in E.164.
+    Sms,
+    /// Web push (RFC 8030); targets are ids of push endpoints.
+    Push,
+    /// An operator's program; targets are ids of webhooks.
+    Webhook,
 }
 
 impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 4] = [Self::Mail, Self::Sms, Self::Push, Self::Webhook];
+
     /// Stable name for rows.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mail => "mail",
+            Self::Sms => "sms",
+            Self::Push => "push",
+            Self::Webhook => "webhook",
         }
     }
 
     /// Reads [`Channel::name`] back.
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == Self::Mail.name()).then_some(Self::Mail)
+        Self::ALL.into_iter().find(|channel| channel.name() == name)
+    }
+
+    /// Whether it makes a sound in somebody's pocket, so that quiet hours hold it back.
+    pub const fn is_loud(self) -> bool {
+        matches!(self, Self::Sms | Self::Push)
     }
 }
 
-/// One message to one target over one channel.
+/// One notice to one target over one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Which message.
-    pub message: RecordingId,
-    /// From whose mailbox.
-    pub mailbox: MailboxId,
+    /// What is told.
+    pub notice: Notice,
     /// How.
     pub channel: Channel,
     /// To whom: an address of the channel.
@@ -49,6 +66,19 @@ pub struct Delivery {
     pub lease: String,
 }
 
+impl Delivery {
+    /// Id of what is told.
+    pub const fn id(&self) -> NoticeId {
+        self.notice.id
+    }
+
+    /// Until when the delivery rests for the quiet hours of whom it tells.
+    pub fn held_until(&self, now: WallTime) -> Option<WallTime> {
+        let hours = self.notice.quiet_hours.filter(|_| self.channel.is_loud())?;
+        if self.notice.body.is_awaited() { None } else { hours.end(now) }
+    }
+}
+
 /// How an attempt went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -56,10 +86,19 @@ pub enum Outcome {
     Delivered,
     /// It may work later: 4xx, no connection.
     Transient(String),
+    /// It asked to be left alone for a while: 429, throttled.
+    Busy {
+        /// What it said.
+        why: String,
+        /// For how long.
+        rest: Duration,
+    },
+    /// It was not tried: the subscriber's quiet hours hold until then.
+    Held(WallTime),
     /// It will never work: 5xx, an impossible address.
     Permanent(String),
-    /// There is nothing to tell any more: the message was deleted.
-    Moot,
+    /// There is nothing to tell any more.
+    Moot(&'static str),
 }
 
 /// What becomes of the delivery.
@@ -74,6 +113,11 @@ pub enum Next {
         /// What failed.
         why: String,
     },
+    /// To be tried at that time; this was no attempt.
+    Hold {
+        /// When.
+        at: WallTime,
+    },
     /// Never tried again.
     GiveUp {
         /// What failed.
@@ -83,15 +127,20 @@ pub enum Next {
 
 /// Decides after an attempt that ended at `now`.
 pub fn after_attempt(delivery: &Delivery, outcome: Outcome, now: WallTime, chance: u32) -> Next {
-    let why = match outcome {
+    let (why, asked) = match outcome {
         Outcome::Delivered => return Next::Sent,
-        Outcome::Moot => return Next::GiveUp { why: "the message was deleted".to_owned() },
+        Outcome::Moot(why) => return Next::GiveUp { why: why.to_owned() },
         Outcome::Permanent(why) => return Next::GiveUp { why },
-        Outcome::Transient(why) => why,
+        Outcome::Held(at) => return Next::Hold { at },
+        Outcome::Transient(why) => (why, Duration::ZERO),
+        Outcome::Busy { why, rest } => (why, rest.min(BACKOFF_MAX)),
     };
     let failed = delivery.attempts.saturating_add(1);
-    let at = after(now, backoff(failed, chance));
+    let at = after(now, backoff(failed, chance).max(asked));
     let too_old = at > after(delivery.created_at, DELIVERY_AGE_MAX);
+    if delivery.notice.is_expired(at) {
+        return Next::GiveUp { why: format!("it expires before the next attempt: {why}") };
+    }
     if failed >= DELIVERY_ATTEMPTS_MAX || too_old {
         return Next::GiveUp { why: format!("gave up after {failed} attempts: {why}") };
     }
@@ -102,15 +151,16 @@ pub fn after_attempt(delivery: &Delivery, outcome: Outcome, now: WallTime, chanc
 mod tests {
     use super::*;
     use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX};
+    use crate::notice::NoticeBody;
 
     fn delivery(attempts: u32) -> Delivery {
+        let start = WallTime::from_unix_millis(0);
         Delivery {
-            message: RecordingId::from_u128(1),
-            mailbox: MailboxId::from_u128(2),
+            notice: Notice::new(NoticeId::from_u128(1), NoticeBody::NewMessage, "1", start),
             channel: Channel::Mail,
             target: "a@example.jp".to_owned(),
             attempts,
-            created_at: WallTime::from_unix_millis(0),
+            created_at: start,
             lease: String::new(),
         }
     }
@@ -165,9 +215,54 @@ mod tests {
                     (now, row.attempts) = (at, row.attempts + 1);
                 }
                 Next::GiveUp { .. } => break,
-                Next::Sent => unreachable!("nothing was delivered"),
+                Next::Sent | Next::Hold { .. } => unreachable!("nothing was delivered or held"),
             }
         }
         assert!(now <= after(row.created_at, DELIVERY_AGE_MAX));
+    }
+
+    #[test]
+    fn a_target_that_asks_for_rest_gets_it_up_to_the_longest() {
+        let now = WallTime::from_unix_millis(1_000);
+        let busy = |rest| Outcome::Busy { why: "429".to_owned(), rest };
+        let at = |rest| match after_attempt(&delivery(0), busy(rest), now, 0) {
+            Next::Retry { at, .. } => at,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(at(Duration::ZERO), after(now, BACKOFF_FIRST));
+        assert_eq!(at(Duration::from_mins(5)), after(now, Duration::from_mins(5)));
+        assert_eq!(at(Duration::from_hours(48)), after(now, BACKOFF_MAX));
+    }
+
+    #[test]
+    fn what_expires_before_the_next_attempt_is_given_up() {
+        let now = WallTime::from_unix_millis(1_000);
+        let mut row = delivery(0);
+        row.notice.expires_at = Some(after(now, BACKOFF_FIRST + Duration::from_millis(1)));
+        assert!(matches!(after_attempt(&row, transient(), now, 0), Next::Retry { .. }));
+        row.notice.expires_at = Some(after(now, BACKOFF_FIRST));
+        assert!(matches!(after_attempt(&row, transient(), now, 0), Next::GiveUp { .. }));
+    }
+
+    #[test]
+    fn quiet_hours_hold_push_and_sms_but_neither_mail_nor_a_code_that_is_awaited() {
+        let mut row = delivery(0);
+        row.notice.quiet_hours = Some("22:00-07:00".parse().unwrap());
+        let at = |hour: i64| WallTime::from_unix_millis((hour - 9) * 3_600_000);
+        for (channel, is_held) in [
+            (Channel::Mail, false),
+            (Channel::Sms, true),
+            (Channel::Push, true),
+            (Channel::Webhook, false),
+        ] {
+            row.channel = channel;
+            assert_eq!(row.held_until(at(23)), is_held.then(|| at(31)), "{channel:?}");
+            assert_eq!(row.held_until(at(7)), None, "{channel:?}");
+        }
+        row.channel = Channel::Sms;
+        row.notice.body = NoticeBody::OneTimeCode { code: "1234".to_owned(), minutes: 10 };
+        assert_eq!(row.held_until(at(23)), None);
+        let held = after_attempt(&row, Outcome::Held(at(31)), at(23), 0);
+        assert_eq!(held, Next::Hold { at: at(31) });
     }
 }

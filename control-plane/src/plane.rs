@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,14 +31,15 @@ use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::mail::send::{Mailer, MailerError};
-use crate::mail::template::{TemplateError, Templates};
-use crate::notify::Outbox;
+use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
+use crate::outbox::Channel;
 use crate::pepper::{Pepper, PepperError};
 use crate::rest;
 use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
+use crate::template::{Links, TemplateError, Templates};
 use crate::worker;
 
 /// What the other parts hand to the control plane.
@@ -139,9 +141,10 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
     /// Wakes the job worker, for requests that leave jobs.
     pub(crate) jobs_wake: Arc<Notify>,
-    outbox_wake: Arc<Notify>,
-    from: lettre::message::Mailbox,
-    templates: Arc<Templates>,
+    /// Wakes the outbox, for whatever puts a notice.
+    pub(crate) outbox_wake: Wakes,
+    /// How notices leave.
+    ways: Arc<Ways>,
     arrivals: ArrivalsOut,
     acks: Acks,
     work: WorkIn,
@@ -155,7 +158,7 @@ struct Background {
     drain_jobs: CancellationToken,
     drain_outbox: CancellationToken,
     jobs: JoinHandle<()>,
-    outbox: JoinHandle<()>,
+    outbox: Vec<JoinHandle<()>>,
 }
 
 impl ControlPlane {
@@ -166,25 +169,37 @@ impl ControlPlane {
         deps: PlaneDeps,
     ) -> Result<Self, PlaneError> {
         config.check()?;
-        let from = config.sender()?;
         let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
         let objects = Objects::in_folder(&data_dir.join("objects"))?;
         let pepper = Pepper::open(data_dir)?;
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
+        let events = Arc::new(EventHub::new());
+        let ways = Ways {
+            store: store.clone(),
+            objects: objects.clone(),
+            mailer: mailer.clone(),
+            templates: Templates::new()?,
+            from: config.sender()?,
+            links: Links {
+                app: config.public_url.clone(),
+                member: config.member_url.clone(),
+                terms: config.terms_url.clone(),
+            },
+            events: events.clone(),
+        };
         let shared = Shared {
             keys: Keys::new(store.clone()),
             sessions: Sessions::new(store.clone()),
             pepper,
             sounds: deps.sounds,
-            events: Arc::new(EventHub::new()),
+            events,
             mailer,
             greetings: Mutex::new(()),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
-            outbox_wake: Arc::new(Notify::new()),
-            from,
-            templates: Arc::new(Templates::new()?),
+            outbox_wake: Wakes::default(),
+            ways: Arc::new(ways),
             arrivals: deps.arrivals,
             acks: deps.acks,
             work: deps.work,
@@ -241,7 +256,9 @@ impl ControlPlane {
             closing.cancelled().await;
             tokio::time::sleep(REQUESTS_DRAIN_MAX).await;
         };
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop);
+        // Limits count by the address of whoever connects.
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
         tokio::select! {
             served = serving => served?,
             () = late => warn!("Some requests did not end in time and were cut."),
@@ -273,7 +290,7 @@ impl ControlPlane {
         *background = Some(Background {
             intake: IntakeThread::start(intake, Handle::current())?,
             jobs: tokio::spawn(worker::run(self.job_worker(), drain_jobs.clone())),
-            outbox: tokio::spawn(worker::run(self.outbox_worker(), drain_outbox.clone())),
+            outbox: self.start_outbox(&drain_outbox),
             drain_jobs,
             drain_outbox,
         });
@@ -292,7 +309,9 @@ impl ControlPlane {
             background.drain_jobs.cancel();
             drained &= finish(background.jobs, deadline).await;
             background.drain_outbox.cancel();
-            drained &= finish(background.outbox, deadline).await;
+            for outbox in background.outbox {
+                drained &= finish(outbox, deadline).await;
+            }
         }
         self.shared.store.close().await;
         drained
@@ -302,8 +321,8 @@ impl ControlPlane {
     pub async fn readiness(&self) -> Readiness {
         let background = self.shared.background.lock().await;
         let workers = background.as_ref().is_some_and(|background| {
-            let ended = [background.jobs.is_finished(), background.outbox.is_finished()];
-            !background.intake.is_finished() && !ended.contains(&true)
+            let mut workers = background.outbox.iter().chain([&background.jobs]);
+            !background.intake.is_finished() && !workers.any(JoinHandle::is_finished)
         });
         drop(background);
         let engine = self.shared.engine_up.load(Ordering::Relaxed);
@@ -344,18 +363,12 @@ impl ControlPlane {
         }
     }
 
-    fn outbox_worker(&self) -> Outbox {
-        let shared = &self.shared;
-        Outbox {
-            store: shared.store.clone(),
-            objects: shared.objects.clone(),
-            mailer: shared.mailer.clone(),
-            templates: shared.templates.clone(),
-            from: shared.from.clone(),
-            public_url: shared.config.public_url.clone(),
-            events: shared.events.clone(),
-            wake: shared.outbox_wake.clone(),
-        }
+    fn start_outbox(&self, drain: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let start = |channel| {
+            let outbox = Outbox::new(channel, self.shared.ways.clone(), &self.shared.outbox_wake);
+            tokio::spawn(worker::run(outbox, drain.clone()))
+        };
+        Channel::ALL.into_iter().map(start).collect()
     }
 
     async fn load_greetings(&self) -> Result<(), PlaneError> {

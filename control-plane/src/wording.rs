@@ -63,6 +63,16 @@ pub fn time_words(time: WallTime, language: Language) -> String {
     }
 }
 
+/// A day of the calendar (yyyy-mm-dd) as people read it; other text as it came.
+pub fn date_words(day: &str, language: Language) -> String {
+    let Ok(date) = day.parse::<jiff::civil::Date>() else { return day.to_owned() };
+    let format = match language {
+        Language::Japanese => "%Y年%-m月%-d日",
+        Language::English => "%-d %B %Y",
+    };
+    date.strftime(format).to_string()
+}
+
 /// A time for file names, in JST.
 pub fn time_stamp(time: WallTime) -> String {
     in_japan(time).strftime("%Y%m%d_%H%M%S").to_string()

@@ -9,8 +9,8 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, MultiPartKind, SinglePart};
 use sha2::{Digest, Sha256};
 
-use super::template::MailWords;
 use crate::outbox::Delivery;
+use crate::template::Words;
 
 /// Why a mail cannot be written; trying again will not help.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub(crate) enum ComposeError {
 /// Hexadecimal name of a delivery: the left part of its Message-ID, the name of its file.
 pub(crate) fn delivery_name(delivery: &Delivery) -> String {
     let mut hash = Sha256::new();
-    let parts = [&delivery.message.to_string(), delivery.channel.name(), &delivery.target];
+    let parts = [&delivery.id().to_string(), delivery.channel.name(), &delivery.target];
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
@@ -40,7 +40,7 @@ pub(crate) fn compose(
     from: &Mailbox,
     delivery: &Delivery,
     language: Language,
-    words: MailWords,
+    words: Words,
     mp3: Option<Bytes>,
 ) -> Result<lettre::Message, ComposeError> {
     let name = delivery_name(delivery);
@@ -74,24 +74,24 @@ fn raw(name: &'static str, value: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notice::{Notice, NoticeBody, NoticeId};
     use crate::outbox::Channel;
-    use engine_core::id::{MailboxId, RecordingId};
     use engine_core::time::WallTime;
 
     fn delivery(target: &str) -> Delivery {
+        let created_at = WallTime::from_unix_millis(1_795_359_845_006);
         Delivery {
-            message: RecordingId::from_u128(7),
-            mailbox: MailboxId::from_u128(9),
+            notice: Notice::new(NoticeId::from_u128(7), NoticeBody::NewMessage, "7", created_at),
             channel: Channel::Mail,
             target: target.to_owned(),
             attempts: 0,
-            created_at: WallTime::from_unix_millis(1_795_359_845_006),
+            created_at,
             lease: "any".to_owned(),
         }
     }
 
     fn mail(target: &str) -> Result<Vec<u8>, ComposeError> {
-        let words = MailWords {
+        let words = Words {
             subject: "件名".to_owned(),
             file: "音声.mp3".to_owned(),
             body: "本文".to_owned(),

@@ -1,7 +1,6 @@
 //! Mail: a message's data in, a whole mail out, and its way to the server or a folder.
 //!
-//! `template` writes the words, `compose` the mail (RFC 5322), `send` hands it over.
+//! `compose` writes the mail (RFC 5322), `send` hands it over; the words come from `template`.
 
 pub(crate) mod compose;
 pub(crate) mod send;
-pub(crate) mod template;

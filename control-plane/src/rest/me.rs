@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::contracts::CancellationView;
 use super::problem::Problem;
 use super::setup_view::NumberView;
 use super::subscriber::{Subscriber, contract_ended};
-use crate::cancellation::{Running, preview};
 use crate::clock;
 use crate::contract::Contract;
 use crate::plan::SMART_VOICEMAIL;
@@ -60,41 +60,6 @@ pub(crate) struct MeView {
     #[schema(format = Date)]
     ends_on: Option<String>,
     /// The carrier's member page (S27).
-    #[schema(format = Uri)]
-    member_url: Option<String>,
-}
-
-/// A month that is still charged.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MonthChargeView {
-    /// The month, yyyy-mm.
-    #[schema(example = "2026-07")]
-    month: String,
-    /// Yen, with tax; 0 when it is free.
-    yen_with_tax: i64,
-}
-
-/// What cancelling now would mean.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = OwnCancellation)]
-pub(crate) struct CancellationView {
-    /// The last day, in Japan.
-    #[schema(format = Date)]
-    ends_on: String,
-    /// The first moment behind it. RFC 3339, UTC.
-    #[schema(format = DateTime)]
-    ends_at: String,
-    /// Cancelling before this moment ends the contract on the same day. RFC 3339, UTC.
-    #[schema(format = DateTime)]
-    same_until: String,
-    /// Each month from this one to the end.
-    charges: Vec<MonthChargeView>,
-    /// All of it, in yen with tax.
-    total_yen_with_tax: i64,
-    /// What is to be read before confirming, in the subscriber's language.
-    words: String,
-    /// Where it is cancelled: the carrier's member page (S27).
-    #[schema(format = Uri)]
     member_url: Option<String>,
 }
 
@@ -127,8 +92,8 @@ pub(crate) async fn show(
     }))
 }
 
-/// Shows what cancelling now would mean: when the contract would end and what is still charged.
-/// Cancelling itself is the carrier's.
+/// Shows what cancelling now would mean, or what the cancellation that was made means. Cancelling
+/// itself is done at the carrier (S27).
 #[utoipa::path(get, path = "/v1/me/cancellation", tag = "subscriber",
     responses((status = 200, body = CancellationView)), security(("session" = [])))]
 pub(crate) async fn cancellation(
@@ -136,26 +101,7 @@ pub(crate) async fn cancellation(
     State(plane): State<ControlPlane>,
 ) -> Result<axum::Json<CancellationView>, Problem> {
     let contract = own_contract(&plane, &subscriber).await?;
-    let running = Running {
-        applied_on: contract.applied_on,
-        free_until: contract.free.map(|free| free.free_until),
-    };
-    // Who has cancelled is shown what was said then.
-    let at = contract.cancelled_at.unwrap_or_else(clock::now);
-    let preview = preview(&SMART_VOICEMAIL, &running, at);
-    let charge = |charge: &crate::cancellation::MonthlyCharge| MonthChargeView {
-        month: charge.month.to_string(),
-        yen_with_tax: charge.net.with_tax().get(),
-    };
-    Ok(axum::Json(CancellationView {
-        ends_on: preview.ends_on.to_string(),
-        ends_at: time_utc(preview.ends_at),
-        same_until: time_utc(preview.same_until),
-        charges: preview.charges.iter().map(charge).collect(),
-        total_yen_with_tax: preview.total_with_tax().get(),
-        words: preview.words(contract.language),
-        member_url: plane.shared.config.member_url.clone(),
-    }))
+    Ok(axum::Json(CancellationView::of(&contract, clock::now())))
 }
 
 /// The contract of whoever asks; its end is told by 410.

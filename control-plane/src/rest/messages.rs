@@ -15,10 +15,10 @@ use super::mailboxes;
 use super::page::{PageOf, cut, read_page};
 use super::problem::{Kind, Problem};
 use crate::clock;
-use crate::forwarding_cost::forwarding_cost_yen;
 use crate::message::{Message, MessageText, StoredState};
 use crate::plane::ControlPlane;
 use crate::store::After;
+use crate::usage::forwarding_cost_yen;
 use crate::wording::{confidence_notice, time_utc};
 
 /// How far a message has come.

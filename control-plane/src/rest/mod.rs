@@ -20,13 +20,16 @@ use crate::plane::ControlPlane;
 mod audit;
 mod auth;
 mod bytes;
-mod devices;
+mod client;
 mod contracts;
+mod devices;
 mod events;
 mod extract;
 mod greeting;
 mod lines;
 mod mailboxes;
+mod me;
+mod me_forwarding;
 mod me_messages;
 mod me_settings;
 mod messages;
@@ -36,6 +39,8 @@ mod page;
 mod problem;
 mod repeat;
 mod service;
+mod setup;
+mod setup_view;
 mod sound;
 mod subscriber;
 mod terms;
@@ -108,6 +113,17 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(me_messages::audio))
         .routes(routes!(me_messages::events))
         .routes(routes!(me_settings::show, me_settings::update))
+        .routes(routes!(me::show))
+        .routes(routes!(me::cancellation))
+        .routes(routes!(me_forwarding::show))
+        .routes(routes!(me_forwarding::test))
+        .routes(routes!(setup::begin, setup::show))
+        .routes(routes!(setup::serial))
+        .routes(routes!(setup::restore))
+        .routes(routes!(setup::purchase))
+        .routes(routes!(setup::terms))
+        .routes(routes!(setup::device))
+        .routes(routes!(setup::code))
         .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }
 

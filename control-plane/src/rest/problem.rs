@@ -4,16 +4,20 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use engine_core::time::WallTime;
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::clock;
 use crate::contract::ContractError;
 use crate::keys::Scope;
 use crate::line::LineError;
 use crate::mailbox::MailboxError;
 use crate::numbers::NumberError;
 use crate::objects::ObjectError;
+use crate::sessions::SessionError;
+use crate::setup::OutOfOrder;
 use crate::store::StoreError;
 use crate::subscriber::DeviceNameError;
 use crate::terms::TermsError;
@@ -33,6 +37,8 @@ pub(crate) enum Kind {
     MissingScope,
     NoSession,
     WrongSession,
+    NoSetup,
+    WrongSetup,
     NotFound,
     MethodNotAllowed,
     NumberTaken,
@@ -42,6 +48,10 @@ pub(crate) enum Kind {
     TermsNotAccepted,
     SerialUnknown,
     SerialRedeemed,
+    WrongStep,
+    CarrierContractExists,
+    PurchaseNotOffered,
+    CodeOver,
     ChangedMeanwhile,
     NotReady,
     Gone,
@@ -51,6 +61,8 @@ pub(crate) enum Kind {
     RangeNotSatisfiable,
     InvalidField,
     InvalidSound,
+    WrongCode,
+    TooManyRequests,
     Internal,
     NoNumberFree,
     Unavailable,
@@ -83,6 +95,28 @@ impl Kind {
             Self::NoSession => (StatusCode::UNAUTHORIZED, "no_session", "A session is needed"),
             Self::WrongSession => {
                 (StatusCode::UNAUTHORIZED, "wrong_session", "The session is unknown or over")
+            }
+            Self::NoSetup => (StatusCode::UNAUTHORIZED, "no_setup", "A set-up is needed"),
+            Self::WrongSetup => {
+                (StatusCode::UNAUTHORIZED, "wrong_setup", "The set-up is unknown or over")
+            }
+            Self::WrongStep => {
+                (StatusCode::CONFLICT, "wrong_step", "The set-up asks for something else")
+            }
+            Self::CarrierContractExists => (
+                StatusCode::CONFLICT,
+                "carrier_contract_exists",
+                "There is a contract through the carrier",
+            ),
+            Self::PurchaseNotOffered => {
+                (StatusCode::CONFLICT, "purchase_not_offered", "Nothing can be purchased here")
+            }
+            Self::CodeOver => (StatusCode::CONFLICT, "code_over", "The code holds no longer"),
+            Self::WrongCode => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "wrong_code", "The code is wrong")
+            }
+            Self::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "This comes too often")
             }
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => (
@@ -231,6 +265,30 @@ impl Problem {
         Self::new(Kind::WrongSession, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
+    pub(crate) fn no_setup() -> Self {
+        let detail = "send the header Authorization: Bearer rsu_… with the token that \
+                      POST /v1/setup gave";
+        Self::new(Kind::NoSetup, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
+    }
+
+    pub(crate) fn wrong_setup() -> Self {
+        let detail = "the set-up is malformed, unknown or over; begin anew with POST /v1/setup";
+        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
+        Self::new(Kind::WrongSetup, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Says when to come again, in whole seconds (RFC 9110 §10.2.3).
+    pub(crate) fn too_many(free: WallTime, now: WallTime) -> Self {
+        let wait_s = clock::until(now, free).as_millis().div_ceil(1_000).max(1);
+        let detail = format!("this comes too often; try again in {wait_s} s");
+        Self::new(Kind::TooManyRequests, detail).with_header(RETRY_AFTER, &wait_s.to_string())
+    }
+
+    pub(crate) fn no_chance() -> Self {
+        error!("The system gave no random bytes.");
+        Self::unavailable("the service has no random numbers now; try again in a few seconds")
+    }
+
     pub(crate) fn missing_scope(scope: Scope) -> Self {
         let name = scope.name();
         let detail = format!("this needs a key with the scope {name}");
@@ -327,6 +385,22 @@ impl From<ObjectError> for Problem {
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
         Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
+    }
+}
+
+impl From<OutOfOrder> for Problem {
+    fn from(error: OutOfOrder) -> Self {
+        Self::new(Kind::WrongStep, error.to_string())
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Name(error) => error.into(),
+            SessionError::Random { .. } => Self::no_chance(),
+            SessionError::Store(error) => error.into(),
+        }
     }
 }
 

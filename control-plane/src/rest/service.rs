@@ -6,9 +6,9 @@ use engine_core::codec::Codec;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::forwarding_cost::{UNIT_MS, UNIT_YEN_WITH_TAX};
 use crate::limits::{ADDRESSES_MAX, GREETING_BYTES_MAX, RECORDING_LIMIT_S_MAX};
 use crate::plane::ControlPlane;
+use crate::usage::{UNIT_MS, UNIT_YEN_WITH_TAX};
 
 /// What this deployment offers (S02).
 #[derive(Debug, Serialize, ToSchema)]

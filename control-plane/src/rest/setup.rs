@@ -27,9 +27,7 @@ use crate::plane::ControlPlane;
 use crate::serial::Serial;
 use crate::sessions::{SESSION_PREFIX, hash_token, is_token, new_token};
 use crate::setup::{Entry, Input, Step};
-use crate::store::{
-    Activation, CodeSent, CodeToSend, CodeTried, CodeTry, Setup, StoreError,
-};
+use crate::store::{Activation, CodeSent, CodeToSend, CodeTried, CodeTry, Setup, StoreError};
 use crate::subscriber::{Device, DeviceId, DeviceName};
 use crate::telephone::read_mobile;
 use crate::turns::{Turn, TurnKind};
@@ -140,7 +138,8 @@ pub(crate) async fn begin(
         expires_at: clock::after(now, SETUP_AGE_MAX),
     };
     let turns = [turn(&plane, TurnKind::Setup, address)];
-    if let Some(free) = plane.shared.store.create_setup(&setup, &hash_token(&token), &turns).await? {
+    if let Some(free) = plane.shared.store.create_setup(&setup, &hash_token(&token), &turns).await?
+    {
         return Err(Problem::too_many(free, now));
     }
     let setup = SetupView::of(&plane, &setup, setup.step, None).await?;
@@ -246,7 +245,7 @@ pub(crate) async fn device(
     let mut setup = underway.setup;
     setup.step = setup.step.follow(Input::NamedDevice)?;
     let number = read_mobile(&named.number)
-        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).of("number"))?;
+        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("number"))?;
     let name = DeviceName::read(&named.name)?;
     setup.device_name = Some(name.as_str().to_owned());
     let contract = contract_of(&plane, &setup).await?.ok_or_else(Problem::wrong_setup)?;
@@ -279,7 +278,7 @@ pub(crate) async fn code(
     let Underway { mut setup, token } = underway;
     let next = setup.step.follow(Input::RightCode)?;
     let code = Code::read(&entered.code)
-        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).of("code"))?;
+        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("code"))?;
     let contract = contract_of(&plane, &setup).await?.ok_or_else(Problem::wrong_setup)?;
     let mailbox = contract.mailbox.ok_or_else(Problem::wrong_setup)?;
     let now = clock::now();
@@ -304,7 +303,7 @@ pub(crate) async fn code(
         CodeTried::Right(device) => Some(device.id),
         CodeTried::Wrong { left } => {
             let detail = format!("the code is wrong; {left} more may be tried before a new SMS");
-            return Err(Problem::new(Kind::WrongCode, detail).of("code"));
+            return Err(Problem::new(Kind::WrongCode, detail).about("code"));
         }
         CodeTried::Expired | CodeTried::UsedUp => {
             let detail = "the code holds no longer; ask for another with POST /v1/setup/device";
@@ -326,7 +325,7 @@ async fn enter(
     entry: Entry,
 ) -> Result<axum::Json<SetupView>, Problem> {
     let serial = Serial::read(serial)
-        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).of("serial"))?;
+        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("serial"))?;
     let now = clock::now();
     let store = &plane.shared.store;
     let turns = [turn(plane, TurnKind::Serial, address)];
@@ -360,9 +359,8 @@ async fn activate(
     contract: &Contract,
     version: i64,
 ) -> Result<Contract, Problem> {
-    let mailbox = setup.mailbox.unwrap_or_else(|| {
-        MailboxId::from_u128(uuid::Uuid::now_v7().as_u128())
-    });
+    let mailbox =
+        setup.mailbox.unwrap_or_else(|| MailboxId::from_u128(uuid::Uuid::now_v7().as_u128()));
     if setup.mailbox.is_none() {
         setup.mailbox = Some(mailbox);
         put(plane, setup).await?;

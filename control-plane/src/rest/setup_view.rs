@@ -4,13 +4,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use super::terms::TermsView;
 use crate::clock;
 use crate::contract::Contract;
 use crate::plane::ControlPlane;
 use crate::setup::Step;
 use crate::store::Setup;
 use crate::telephone::as_written_in_japan;
-use crate::terms::{Terms, TermsText};
 use crate::wording::time_utc;
 
 /// A number in both spellings.
@@ -31,37 +31,6 @@ impl NumberView {
     }
 }
 
-/// Terms of service in one language.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SetupTermsText)]
-pub(crate) struct SetupTermsText {
-    /// Where they can be read.
-    url: Option<String>,
-    /// The terms themselves.
-    text: Option<String>,
-}
-
-impl From<TermsText> for SetupTermsText {
-    fn from(text: TermsText) -> Self {
-        Self { url: text.url, text: text.text }
-    }
-}
-
-/// The terms that are to be accepted (S29).
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SetupTerms {
-    /// Their version, to be sent back.
-    version: i64,
-    ja: SetupTermsText,
-    en: SetupTermsText,
-}
-
-impl From<Terms> for SetupTerms {
-    fn from(terms: Terms) -> Self {
-        Self { version: terms.version, ja: terms.ja.into(), en: terms.en.into() }
-    }
-}
-
 /// A set-up.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Setup)]
@@ -76,7 +45,7 @@ pub(crate) struct SetupView {
     /// a carrier's contract is known (S18–S20).
     entries: Vec<&'static str>,
     /// The terms, at the step `terms`.
-    terms: Option<SetupTerms>,
+    terms: Option<TermsView>,
     /// The contract's 050 number, once the serial is redeemed (S36).
     number: Option<NumberView>,
     /// The registered device.

@@ -17,6 +17,7 @@ use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
 pub(crate) mod contracts;
+mod notices;
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);
 const LEASE: Duration = Duration::from_mins(1);
@@ -40,6 +41,7 @@ pub(crate) async fn run(store: &dyn Store) {
     leases_of_the_dead_are_reclaimed(store).await;
     a_recording_that_kills_its_workers_is_given_up(store).await;
     keys_are_found_by_hash_until_revoked(store).await;
+    notices::run(store).await;
 }
 
 fn at(seconds: u64) -> WallTime {
@@ -191,10 +193,10 @@ async fn a_result_is_recorded_once_with_its_deliveries(store: &dyn Store) {
     let row = store.message(message_id(400)).await.unwrap().unwrap();
     assert_eq!((row.state, row.text), (StoredState::Transcribed, Some(text())));
     assert_eq!(row.audio.unwrap().bytes, 20_000);
-    let mut deliveries = store.lease_deliveries(START, at(60), 100).await.unwrap();
+    let mut deliveries = store.lease_deliveries(Channel::Mail, START, at(60), 100).await.unwrap();
     deliveries.sort_by(|a, b| a.target.cmp(&b.target));
-    let told: Vec<_> = deliveries.iter().map(|d| (d.message, d.channel, &*d.target)).collect();
-    let to = |target| (message_id(400), Channel::Mail, target);
+    let told: Vec<_> = deliveries.iter().map(|d| (d.id(), d.channel, &*d.target)).collect();
+    let to = |target| (message_id(400).into(), Channel::Mail, target);
     assert_eq!(told, [to("a@example.jp"), to("b@example.jp")]);
     settle_all(store, deliveries).await;
     assert_eq!(store.next_job().await.unwrap(), None);
@@ -204,7 +206,7 @@ async fn settle_all(store: &dyn Store, deliveries: Vec<Delivery>) {
     for delivery in deliveries {
         store.settle_delivery(&delivery, &Next::Sent, START).await.unwrap();
     }
-    assert_eq!(store.next_delivery().await.unwrap(), None);
+    assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), None);
 }
 
 async fn a_message_without_text_is_told_too(store: &dyn Store) {
@@ -215,7 +217,7 @@ async fn a_message_without_text_is_told_too(store: &dyn Store) {
     let row = store.message(message_id(410)).await.unwrap().unwrap();
     assert_eq!((row.state, row.text, row.audio), (StoredState::Failed, None, None));
     assert_eq!(row.failure.as_deref(), Some("the recording is damaged"));
-    let deliveries = store.lease_deliveries(START, at(60), 100).await.unwrap();
+    let deliveries = store.lease_deliveries(Channel::Mail, START, at(60), 100).await.unwrap();
     assert_eq!(deliveries.len(), 1);
     settle_all(store, deliveries).await;
 }
@@ -229,7 +231,7 @@ async fn a_deleted_message_cannot_come_back(store: &dyn Store) {
     assert!(!store.delete_message(id, START).await.unwrap());
     assert!(!store.delete_message(message_id(501), START).await.unwrap());
     assert!(!store.mark_read(id, Some(START)).await.unwrap());
-    assert_eq!(store.next_delivery().await.unwrap(), None, "nobody is told any more");
+    assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), None, "nobody is told any more");
     let row = store.message(id).await.unwrap().unwrap();
     assert_eq!((row.state, row.text, row.audio), (StoredState::Deleted, None, None));
     assert_eq!(row.arrived.caller.number(), None);
@@ -252,7 +254,7 @@ async fn a_message_deleted_while_it_is_transcribed_leaves_nothing(store: &dyn St
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
     let row = store.message(message_id(510)).await.unwrap().unwrap();
     assert_eq!((row.state, row.text), (StoredState::Deleted, None));
-    assert_eq!(store.next_delivery().await.unwrap(), None);
+    assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), None);
     let again = take(store, START).await;
     assert_eq!(again.len(), 1, "the MP3 that was stored late is erased, too");
     assert_eq!(again[0].task, Task::EraseMessage(message_id(510)));
@@ -292,22 +294,22 @@ async fn deliveries_are_settled_under_their_lease(store: &dyn Store) {
     let mailbox = new_mailbox(store, 70, &["a@example.jp", "b@example.jp"]).await;
     let job = leased(store, &mailbox, 700).await;
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
-    let deliveries = store.lease_deliveries(START, at(60), 100).await.unwrap();
+    let deliveries = store.lease_deliveries(Channel::Mail, START, at(60), 100).await.unwrap();
     let [first, second] = deliveries.as_slice() else { panic!("two were named") };
-    assert!(store.lease_deliveries(START, at(60), 100).await.unwrap().is_empty());
-    assert_eq!(store.next_delivery().await.unwrap(), Some(at(60)));
+    assert!(store.lease_deliveries(Channel::Mail, START, at(60), 100).await.unwrap().is_empty());
+    assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), Some(at(60)));
     assert!(!store.settle_delivery(first, &Next::Sent, at(1)).await.unwrap(), "one is open");
     let row = store.message(message_id(700)).await.unwrap().unwrap();
     assert_eq!(row.notified_at, Some(at(1)));
     let retry = Next::Retry { at: at(30), why: "451 busy".to_owned() };
     assert!(!store.settle_delivery(second, &retry, at(2)).await.unwrap());
-    assert!(store.lease_deliveries(at(29), at(90), 100).await.unwrap().is_empty());
-    let again = store.lease_deliveries(at(30), at(90), 100).await.unwrap().remove(0);
+    assert!(store.lease_deliveries(Channel::Mail, at(29), at(90), 100).await.unwrap().is_empty());
+    let again = store.lease_deliveries(Channel::Mail, at(30), at(90), 100).await.unwrap().remove(0);
     assert_eq!((again.attempts, &again.target), (1, &second.target));
     assert!(!store.settle_delivery(second, &Next::Sent, at(31)).await.unwrap(), "lost lease");
     let given_up = Next::GiveUp { why: "550 no".to_owned() };
     assert!(store.settle_delivery(&again, &given_up, at(31)).await.unwrap());
-    assert_eq!(store.next_delivery().await.unwrap(), None);
+    assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), None);
 }
 
 async fn a_deleted_mailbox_takes_its_messages_along(store: &dyn Store) {
@@ -326,7 +328,7 @@ async fn a_deleted_mailbox_takes_its_messages_along(store: &dyn Store) {
     }
     assert!(store.own_greetings().await.unwrap().is_empty());
     assert_eq!(store.mailbox_by_number(&mailbox.number).await.unwrap(), None);
-    assert_eq!(store.next_delivery().await.unwrap(), None);
+    assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), None);
     let gone = store.mailbox(mailbox.id).await.unwrap().unwrap();
     assert!(gone.deleted_at.is_some() && gone.settings.addresses.is_empty());
     let mut jobs: Vec<_> = take(store, START).await.into_iter().map(|job| job.id).collect();
@@ -349,12 +351,12 @@ async fn leases_of_the_dead_are_reclaimed(store: &dyn Store) {
     let mailbox = new_mailbox(store, 90, &["a@example.jp"]).await;
     let job = leased(store, &mailbox, 900).await;
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
-    let delivery = store.lease_deliveries(START, at(60), 1).await.unwrap().remove(0);
+    let delivery = store.lease_deliveries(Channel::Mail, START, at(60), 1).await.unwrap().remove(0);
     let job = leased(store, &mailbox, 901).await;
     assert_eq!(store.reclaim(START).await.unwrap(), 2);
     assert!(take(store, START).await.is_empty(), "it rests");
     assert_eq!(take(store, at(1)).await.remove(0).id, job.id);
-    let again = store.lease_deliveries(START, at(60), 1).await.unwrap().remove(0);
+    let again = store.lease_deliveries(Channel::Mail, START, at(60), 1).await.unwrap().remove(0);
     assert_eq!(again.target, delivery.target);
     settle_all(store, vec![again]).await;
     end_all(store).await;
@@ -376,7 +378,8 @@ async fn a_recording_that_kills_its_workers_is_given_up(store: &dyn Store) {
     let row = store.message(message_id(910)).await.unwrap().unwrap();
     assert_eq!((row.state, row.text), (StoredState::Failed, None));
     assert!(row.failure.is_some());
-    let deliveries = store.lease_deliveries(now, after(now, LEASE), 100).await.unwrap();
+    let deliveries =
+        store.lease_deliveries(Channel::Mail, now, after(now, LEASE), 100).await.unwrap();
     assert_eq!(deliveries.len(), 1, "its mailbox is told");
     settle_all(store, deliveries).await;
 }

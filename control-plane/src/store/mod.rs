@@ -13,20 +13,24 @@ use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
-use crate::outbox::{Delivery, Next};
+use crate::outbox::{Channel, Delivery, Next};
 
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
+mod notices;
+mod setups;
 pub mod sqlite;
 mod subscribers;
 
+pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
 pub use subscribers::{ForwardingProof, SubscriberStore};
 
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
     ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
 };
+pub use notices::NoticeStore;
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -234,16 +238,18 @@ pub trait JobStore: Send + Sync {
 /// Hands out deliveries.
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
-    /// Leases up to `limit` deliveries that are due and free, longest due first.
+    /// Leases up to `limit` deliveries of a channel that are due and free, longest due first.
     async fn lease_deliveries(
         &self,
+        channel: Channel,
         now: WallTime,
         until: WallTime,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError>;
-    /// When the next delivery is due and free; `None` when there is none.
-    async fn next_delivery(&self) -> Result<Option<WallTime>, StoreError>;
-    /// Records what became of a delivery. True when with it everyone was told who will be.
+    /// When the next delivery of a channel is due and free; `None` when there is none.
+    async fn next_delivery(&self, channel: Channel) -> Result<Option<WallTime>, StoreError>;
+    /// Records what became of a delivery. True when with it everyone was told who will be, and
+    /// somebody was.
     async fn settle_delivery(
         &self,
         delivery: &Delivery,
@@ -272,6 +278,7 @@ pub trait Store:
     + MessageStore
     + JobStore
     + OutboxStore
+    + NoticeStore
     + KeyStore
     + ContractStore
     + LineStore
@@ -279,6 +286,7 @@ pub trait Store:
     + TermsStore
     + AuditStore
     + SubscriberStore
+    + SetupStore
     + 'static
 {
     /// Proves that rows can be written.

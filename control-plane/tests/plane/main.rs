@@ -9,5 +9,6 @@ mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod setup;
 mod subscriber;
 mod support;

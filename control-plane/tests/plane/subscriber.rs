@@ -1,6 +1,7 @@
 //! What a signed-in device sees and changes, and what it never reaches.
 
 use control_plane::NewDevice;
+use control_plane::contract::ContractId;
 use engine_core::id::MailboxId;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ pub(crate) struct App<'a> {
 
 impl<'a> App<'a> {
     pub(crate) async fn sign_in(centre: &'a Centre, mailbox: MailboxId, name: &str) -> Self {
-        let new = NewDevice { contract: "test", mailbox, name };
+        let new = NewDevice { contract: ContractId::from_u128(1), mailbox, name };
         let (device, token) = centre.plane.sessions().sign_in(new).await.unwrap();
         Self { centre, token, device: device.id.to_string() }
     }

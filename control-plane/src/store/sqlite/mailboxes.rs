@@ -8,8 +8,9 @@ use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 
 use super::jobs::put_job;
 use super::messages::{bury, newest};
-use super::subscribers::forget_subscriber;
+use super::notices::drop_notices_of;
 use super::numbers::quarantine_number;
+use super::subscribers::forget_subscriber;
 use super::{SqliteStore, time, unreadable};
 use crate::contract::ContractError;
 use crate::mailbox::{
@@ -154,6 +155,7 @@ async fn erase_everything(
         bury(tx, message, now).await?;
     }
     forget_subscriber(tx, id, now).await?;
+    drop_notices_of(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 

@@ -14,12 +14,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::jobs::{end_job, put_job};
-use super::outbox::{drop_deliveries, put_delivery};
+use super::notices::{drop_notice, put_notice};
 use super::{SqliteStore, time, unreadable};
 use crate::mailbox::{language_from_name, language_name};
 use crate::message::{
     Message, MessageAudio, MessageText, NewMessage, StoredState, verdict_from_name, verdict_name,
 };
+use crate::notice::{Notice, NoticeBody};
 use crate::outbox::Channel;
 use crate::store::{Finished, Job, Kept, MessageStore, Page, StoreError, Task};
 
@@ -28,7 +29,8 @@ const KEEP: &str = "INSERT INTO messages \
      end_reason, frames, lost, duration_ms, call_ms, payload_sha256, recording_bytes) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
     ON CONFLICT DO NOTHING";
-const ADDRESSES: &str = "SELECT addresses FROM mailboxes WHERE id = $1 AND deleted_at IS NULL";
+const OWNER_TOLD: &str =
+    "SELECT addresses, language FROM mailboxes WHERE id = $1 AND deleted_at IS NULL";
 const OWNER: &str = "SELECT deleted_at FROM mailboxes WHERE id = $1";
 const BY_ID: &str = "SELECT * FROM messages WHERE id = $1";
 const PAGE: &str = "SELECT * FROM messages WHERE mailbox = $1 AND deleted_at IS NULL \
@@ -202,7 +204,7 @@ pub(super) async fn bury(
         return Ok(false);
     }
     // A transcription stays: whoever has it leased may be about to store an MP3, and erases it.
-    drop_deliveries(tx, &text).await?;
+    drop_notice(tx, id.into()).await?;
     put_job(tx, Task::EraseMessage(id), now).await?;
     Ok(true)
 }
@@ -263,16 +265,21 @@ async fn tell(
     const MAILBOX: &str = "SELECT mailbox FROM messages WHERE id = $1";
     let message = id.to_string();
     let mailbox: String = sqlx::query_scalar(MAILBOX).bind(&message).fetch_one(&mut **tx).await?;
-    let addresses: Option<String> =
-        sqlx::query_scalar(ADDRESSES).bind(&mailbox).fetch_optional(&mut **tx).await?;
+    let Some(owner) = sqlx::query(OWNER_TOLD).bind(&mailbox).fetch_optional(&mut **tx).await?
+    else {
+        return Ok(());
+    };
     let wrong = |what| unreadable(format!("mailbox {mailbox}"), what);
-    let addresses: Vec<String> = serde_json::from_str(addresses.as_deref().unwrap_or("[]"))
-        .map_err(|_| wrong("malformed addresses"))?;
-    let owner = mailbox.parse().map_err(|_| wrong("a malformed id"))?;
-    for address in &addresses {
-        put_delivery(tx, &message, owner, (Channel::Mail, address), now).await?;
-    }
-    Ok(())
+    let addresses: String = owner.try_get("addresses")?;
+    let addresses: Vec<String> =
+        serde_json::from_str(&addresses).map_err(|_| wrong("malformed addresses"))?;
+    let language: String = owner.try_get("language")?;
+    let language = language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?;
+    let mut notice = Notice::new(id.into(), NoticeBody::NewMessage, message, now);
+    notice.mailbox = Some(mailbox.parse().map_err(|_| wrong("a malformed id"))?);
+    notice.language = language.announcements();
+    let targets: Vec<_> = addresses.iter().map(|to| (Channel::Mail, to.as_str())).collect();
+    put_notice(tx, &notice, &targets).await
 }
 
 #[derive(Serialize, Deserialize)]

@@ -25,10 +25,13 @@ mod keys;
 mod lines;
 mod mailboxes;
 mod messages;
+mod notices;
 mod numbers;
 mod outbox;
+mod setups;
 mod subscribers;
 mod terms;
+mod turns;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";

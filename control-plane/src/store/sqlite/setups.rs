@@ -192,7 +192,8 @@ fn read(row: &SqliteRow) -> Result<Setup, StoreError> {
     let wrong = |what| unreadable(format!("set-up {id}"), what);
     let step: String = row.try_get("step")?;
     let text = |column| row.try_get::<Option<String>, _>(column);
-    let contract = text("contract")?.map(|id| id.parse().map_err(|_| wrong("a malformed contract")));
+    let contract =
+        text("contract")?.map(|id| id.parse().map_err(|_| wrong("a malformed contract")));
     let mailbox = text("mailbox")?.map(|id| id.parse().map_err(|_| wrong("a malformed mailbox")));
     let device = text("device")?.map(|id| id.parse().map_err(|_| wrong("a malformed device")));
     Ok(Setup {
