@@ -4,14 +4,16 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
-//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`; of
-//! money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act on
-//! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules: of mailboxes and messages `mailbox`, `message`, `search`, `wording`; of
+//! telling `backoff`, `notice`, `outbox`, `quiet`; of contracts `contract`, `line`, `numbers`,
+//! `serial`, `terms`; of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,
+//! `billing`. Shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod audit;
 pub mod backoff;
 pub mod billing;
+pub mod blocked;
 pub mod campaign;
 pub mod cancellation;
 mod clock;
@@ -21,6 +23,7 @@ pub mod contract;
 mod day_by_day;
 mod directory;
 mod events;
+mod guide;
 mod intake;
 pub mod japan;
 mod jobs;
@@ -42,6 +45,7 @@ pub mod plan;
 mod plane;
 pub mod quiet;
 mod rest;
+pub mod search;
 pub mod serial;
 pub mod sessions;
 pub mod setup;
@@ -54,6 +58,7 @@ pub mod turns;
 pub mod usage;
 pub mod wording;
 mod worker;
+mod zip;
 
 pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};

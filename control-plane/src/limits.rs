@@ -51,6 +51,16 @@ pub const ADDRESS_BYTES_MAX: usize = 254;
 pub const PAGE_DEFAULT: u32 = 50;
 /// Most items of a page.
 pub const PAGE_MAX: u32 = 200;
+/// Callers that one mailbox can block.
+pub const BLOCKED_CALLERS_MAX: u32 = 200;
+/// Exports under way at once; each holds a list that grows by some 300 bytes a message.
+pub const EXPORTS_MAX: usize = 4;
+/// Messages that an export reads at once.
+pub const EXPORT_PAGE: u32 = 50;
+/// Longest query of a search, in characters.
+pub const SEARCH_CHARS_MAX: usize = 100;
+/// Messages that one search request reads at most; the cursor leads on from there.
+pub const SEARCH_SCAN_MAX: u32 = 2_000;
 /// Shortest quiet that may end a recording; less would cut people who think.
 pub const QUIET_LIMIT_S_MIN: u32 = 2;
 /// Longest quiet limit and recording limit (S16).
@@ -135,6 +145,7 @@ const _: () = assert!(CODE_AGE_MAX.as_millis() < SETUP_AGE_MAX.as_millis());
 const _: () = assert!(CODES_PER_NUMBER_HOUR_MAX <= CODES_PER_NUMBER_DAY_MAX);
 const _: () = assert!(CODE_TRIES_MAX <= WRONG_CODES_PER_NUMBER_DAY_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(PAGE_MAX < SEARCH_SCAN_MAX);
 const _: () = assert!(JSON_BYTES_MAX < GREETING_BYTES_MAX);
 const _: () = assert!(
     RECORDING_LIMIT_S_MAX as u64 == engine_core::limits::RECORDING_MAX.as_secs(),

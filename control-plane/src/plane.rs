@@ -16,7 +16,7 @@ use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
-use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::mail::send::{Mailer, MailerError};
 use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
@@ -128,13 +128,15 @@ pub(crate) struct Shared {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) keys: Keys,
-    pub(crate) sessions: Sessions,
     pub(crate) pepper: Pepper,
+    pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
+    /// Places of exports.
+    pub(crate) exports: Arc<Semaphore>,
     /// Names this process in event ids.
     pub(crate) process: String,
     /// Ends streams that would otherwise never end.
@@ -189,12 +191,13 @@ impl ControlPlane {
         };
         let shared = Shared {
             keys: Keys::new(store.clone()),
-            sessions: Sessions::new(store.clone()),
             pepper,
+            sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
             mailer,
             greetings: Mutex::new(()),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
@@ -217,7 +220,10 @@ impl ControlPlane {
 
     /// Finds mailboxes by number, for calls.
     pub fn directory(&self) -> Arc<dyn Directory> {
-        Arc::new(StoreDirectory { store: self.shared.store.clone() })
+        Arc::new(StoreDirectory {
+            store: self.shared.store.clone(),
+            pepper: self.shared.pepper.clone(),
+        })
     }
 
     /// Takes events of calls, for watchers.

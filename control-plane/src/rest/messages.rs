@@ -14,10 +14,11 @@ use super::extract::{JsonBody, PathId, QueryOf};
 use super::mailboxes;
 use super::page::{PageOf, cut, read_page};
 use super::problem::{Kind, Problem};
+use super::scan::{place, scan};
 use crate::clock;
 use crate::message::{Message, MessageText, StoredState};
 use crate::plane::ControlPlane;
-use crate::store::After;
+use crate::search::Needle;
 use crate::usage::forwarding_cost_yen;
 use crate::wording::{confidence_notice, time_utc};
 
@@ -172,6 +173,11 @@ pub(crate) struct MessagesQuery {
     cursor: Option<String>,
     /// Only read (`true`) or only unread (`false`) ones.
     read: Option<bool>,
+    /// Only those whose text holds all these words. Full and half width, capitals, katakana and
+    /// hiragana are alike; punctuation does not count. One request reads a bounded number of
+    /// messages: a page may be short or empty and still have a `next`.
+    #[param(min_length = 1, max_length = 100, pattern = "^[0-9A-Za-zぁ-んァ-ヶ一-龠]+$")]
+    q: Option<String>,
 }
 
 /// A change of a message.
@@ -208,7 +214,7 @@ pub(crate) struct SegmentsView {
     segments: Vec<SegmentView>,
 }
 
-/// Lists a mailbox's messages, newest first.
+/// Lists a mailbox's messages, newest first; with `q` those whose text holds it.
 #[utoipa::path(get, path = "/v1/mailboxes/{id}/messages", tag = "messages",
     params(("id" = String, Path, format = Uuid), MessagesQuery),
     responses((status = 200, body = PageOf<MessageView>)), security(("key" = ["messages:read"])))]
@@ -228,13 +234,13 @@ pub(crate) async fn list_of(
     query: MessagesQuery,
 ) -> Result<PageOf<MessageView>, Problem> {
     let page = read_page(query.limit, query.cursor.as_deref())?;
+    let needle = query.q.as_deref().map(Needle::new).transpose()?;
     mailboxes::find(plane, id).await?;
-    let found = plane.shared.store.messages(id, query.read, page).await?;
-    let at = |message: &Message| After {
-        at: message.arrived.received_at,
-        id: message.arrived.id.as_u128(),
+    let store = &plane.shared.store;
+    let (items, next) = match needle {
+        Some(needle) => scan(&**store, id, query.read, &needle, page).await?,
+        None => cut(store.messages(id, query.read, page).await?, page, place),
     };
-    let (items, next) = cut(found, page, at);
     Ok(PageOf { items: items.into_iter().map(Into::into).collect(), next })
 }
 

@@ -19,13 +19,16 @@ use crate::plane::ControlPlane;
 
 mod audit;
 mod auth;
+mod blocked;
 mod bytes;
 mod client;
 mod contracts;
 mod devices;
 mod events;
+mod export;
 mod extract;
 mod greeting;
+mod guides;
 mod lines;
 mod mailboxes;
 mod me;
@@ -38,11 +41,14 @@ mod openapi;
 mod page;
 mod problem;
 mod repeat;
+mod scan;
 mod service;
 mod setup;
+mod setup_steps;
 mod setup_view;
 mod sound;
 mod subscriber;
+mod subscriber_problem;
 mod terms;
 
 /// Path of the API's description.
@@ -64,6 +70,9 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(mailboxes::create, mailboxes::list))
         .routes(routes!(mailboxes::show, mailboxes::update, mailboxes::remove))
+        .routes(routes!(blocked::list, blocked::block))
+        .routes(routes!(blocked::unblock))
+        .routes(routes!(export::export))
         .routes(routes!(messages::list))
         .routes(routes!(messages::show, messages::update, messages::remove))
         .routes(routes!(messages::text))
@@ -81,6 +90,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(audit::list))
         .routes(routes!(events::watch))
         .merge(subscribers())
+        .routes(routes!(guides::list))
+        .routes(routes!(guides::show))
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))

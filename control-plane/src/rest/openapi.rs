@@ -29,6 +29,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "events", description = "What happens now"),
         (name = "setup", description = "A subscriber's app from its first start to the first call"),
         (name = "subscriber", description = "What a subscriber's own app sees and changes"),
+        (name = "guides", description = "How to forward calls to the 050 number"),
         (name = "service", description = "What this deployment offers, and how it is")
     ),
     components(schemas(ProblemBody)),
@@ -103,13 +104,15 @@ fn refusals(
     let is_counted = is_setup && !has_key
         || finds_serial
         || ["/setup/device", "/setup/code"].iter().any(|end| path.ends_with(end));
+    // Guides are data of the program: there is none to delete.
+    let may_be_gone = by_id && !path.starts_with("/v1/guides");
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
         (has_key && !is_subscribers, "403", "The API key lacks the scope"),
         (by_id || finds_serial || path == "/v1/me/greeting", "404", "There is no such thing"),
         (may_conflict || is_step, "409", "It is not made yet, taken, or was changed meanwhile"),
-        (by_id || is_subscribers && has_key, "410", "It was deleted, or the contract ended"),
+        (may_be_gone || is_subscribers && has_key, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The media type is not taken here"),
         (has_range, "416", "The range lies outside"),

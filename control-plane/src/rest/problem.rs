@@ -4,22 +4,18 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use engine_core::time::WallTime;
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::clock;
 use crate::contract::ContractError;
 use crate::keys::Scope;
 use crate::line::LineError;
 use crate::mailbox::MailboxError;
 use crate::numbers::NumberError;
 use crate::objects::ObjectError;
-use crate::sessions::SessionError;
-use crate::setup::OutOfOrder;
+use crate::search::SearchError;
 use crate::store::StoreError;
-use crate::subscriber::DeviceNameError;
 use crate::terms::TermsError;
 
 /// Media type of problem details (RFC 9457 §3).
@@ -53,6 +49,7 @@ pub(crate) enum Kind {
     PurchaseNotOffered,
     CodeOver,
     ChangedMeanwhile,
+    BlockedCallersFull,
     NotReady,
     Gone,
     BodyTooLarge,
@@ -150,6 +147,9 @@ impl Kind {
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
             }
+            Self::BlockedCallersFull => {
+                (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")
+            }
             Self::NotReady => (StatusCode::CONFLICT, "not_ready", "This is not made yet"),
             Self::Gone => (StatusCode::GONE, "gone", "This was deleted"),
             Self::BodyTooLarge => {
@@ -228,7 +228,7 @@ impl Problem {
         self
     }
 
-    fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+    pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         // Values come from this module and are ASCII; one that is not is left out.
         self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
@@ -253,42 +253,6 @@ impl Problem {
         Self::new(Kind::WrongKey, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
-    pub(crate) fn no_session() -> Self {
-        let detail = "send the header Authorization: Bearer rst_… with the token that the set-up \
-                      gave; begin a set-up with POST /v1/setup";
-        Self::new(Kind::NoSession, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
-    }
-
-    pub(crate) fn wrong_session() -> Self {
-        let detail = "the session is malformed, unknown or signed out; set the app up again";
-        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
-        Self::new(Kind::WrongSession, detail).with_header(WWW_AUTHENTICATE, challenge)
-    }
-
-    pub(crate) fn no_setup() -> Self {
-        let detail = "send the header Authorization: Bearer rsu_… with the token that \
-                      POST /v1/setup gave";
-        Self::new(Kind::NoSetup, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
-    }
-
-    pub(crate) fn wrong_setup() -> Self {
-        let detail = "the set-up is malformed, unknown or over; begin anew with POST /v1/setup";
-        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
-        Self::new(Kind::WrongSetup, detail).with_header(WWW_AUTHENTICATE, challenge)
-    }
-
-    /// Says when to come again, in whole seconds (RFC 9110 §10.2.3).
-    pub(crate) fn too_many(free: WallTime, now: WallTime) -> Self {
-        let wait_s = clock::until(now, free).as_millis().div_ceil(1_000).max(1);
-        let detail = format!("this comes too often; try again in {wait_s} s");
-        Self::new(Kind::TooManyRequests, detail).with_header(RETRY_AFTER, &wait_s.to_string())
-    }
-
-    pub(crate) fn no_chance() -> Self {
-        error!("The system gave no random bytes.");
-        Self::unavailable("the service has no random numbers now; try again in a few seconds")
-    }
-
     pub(crate) fn missing_scope(scope: Scope) -> Self {
         let name = scope.name();
         let detail = format!("this needs a key with the scope {name}");
@@ -299,6 +263,11 @@ impl Problem {
 
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what}"))
+    }
+
+    /// A field that cannot be so.
+    pub(crate) fn of_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
     }
 
     pub(crate) fn gone(what: &str) -> Self {
@@ -388,28 +357,6 @@ impl From<MailboxError> for Problem {
     }
 }
 
-impl From<OutOfOrder> for Problem {
-    fn from(error: OutOfOrder) -> Self {
-        Self::new(Kind::WrongStep, error.to_string())
-    }
-}
-
-impl From<SessionError> for Problem {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Name(error) => error.into(),
-            SessionError::Random { .. } => Self::no_chance(),
-            SessionError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<DeviceNameError> for Problem {
-    fn from(error: DeviceNameError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).about("name")
-    }
-}
-
 impl From<LineError> for Problem {
     fn from(error: LineError) -> Self {
         Self::new(Kind::InvalidField, error.to_string()).about(error.field())
@@ -425,6 +372,12 @@ impl From<NumberError> for Problem {
 impl From<TermsError> for Problem {
     fn from(error: TermsError) -> Self {
         Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        Self { field: Some("q"), ..Self::new(Kind::MalformedQuery, error.to_string()) }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::outbox::{Channel, Delivery, Next};
 
 pub(crate) mod contracts;
 mod notices;
+pub(crate) mod setups;
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);
 const LEASE: Duration = Duration::from_mins(1);

@@ -15,6 +15,7 @@ use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
@@ -23,14 +24,14 @@ mod setups;
 pub mod sqlite;
 mod subscribers;
 
-pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
-pub use subscribers::{ForwardingProof, SubscriberStore};
-
+pub use blocked::{BlockedStore, Blocking};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
     ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
 };
 pub use notices::NoticeStore;
+pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
+pub use subscribers::{ForwardingProof, SubscriberStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -287,6 +288,7 @@ pub trait Store:
     + AuditStore
     + SubscriberStore
     + SetupStore
+    + BlockedStore
     + 'static
 {
     /// Proves that rows can be written.

@@ -3,12 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
 mod refusals;
+mod search;
 mod setup;
 mod subscriber;
 mod support;

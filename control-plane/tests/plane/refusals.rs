@@ -224,6 +224,20 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/me/notifications", "get patch"),
         ("/v1/me/settings", "get patch"),
         ("/v1/me/sign-out", "post"),
+        ("/v1/audit", "get"),
+        ("/v1/contracts", "post get"),
+        ("/v1/contracts/{id}", "get"),
+        ("/v1/contracts/{id}/cancellation", "post get delete"),
+        ("/v1/lines/{line}", "get"),
+        ("/v1/lines/{line}/carrier-voicemail", "put delete"),
+        ("/v1/lines/{line}/flags/{flag}", "put delete"),
+        ("/v1/numbers", "post get"),
+        ("/v1/terms", "post get"),
+        ("/v1/guides", "get"),
+        ("/v1/guides/{carrier}", "get"),
+        ("/v1/mailboxes/{id}/blocked-callers", "post get"),
+        ("/v1/mailboxes/{id}/blocked-callers/{blocked}", "delete"),
+        ("/v1/mailboxes/{id}/export", "get"),
         ("/v1/me", "get"),
         ("/v1/me/cancellation", "get"),
         ("/v1/me/forwarding", "get"),
@@ -244,7 +258,9 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         for method in methods.split(' ') {
             let operation = &api["paths"][path][method];
             assert!(operation["summary"].is_string(), "{method} {path} is not described");
-            let is_open = path == "/v1/capabilities" || (path, method) == ("/v1/setup", "post");
+            let is_open = path == "/v1/capabilities"
+                || path.starts_with("/v1/guides")
+                || (path, method) == ("/v1/setup", "post");
             let needs_key = path.starts_with("/v1/") && !is_open;
             assert_eq!(operation["security"].is_array(), needs_key, "{method} {path}");
             assert_eq!(operation["responses"]["401"].is_object(), needs_key, "{method} {path}");
@@ -270,6 +286,9 @@ async fn s02_capabilities_are_stated_without_a_key() {
     assert_eq!((status, &offers["recording_limit_s_max"]), (200, &60.into()));
     assert_eq!(offers["notifications"][0]["transport"], "folder");
     assert_eq!(offers["codecs"], json!(["opus", "G722", "PCMU", "PCMA"]));
+    for feature in ["transcription", "search", "blocked_callers", "export", "forwarding_guides"] {
+        assert!(offers["features"].as_array().unwrap().contains(&feature.into()), "{feature}");
+    }
     centre.stop().await;
 }
 

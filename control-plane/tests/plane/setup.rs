@@ -115,6 +115,7 @@ fn code(problem: &Value) -> &str {
     problem["code"].as_str().unwrap_or("no problem")
 }
 
+/// Also S32–S33, S35, S39; the price of S17, and the number where S11 wants it.
 #[tokio::test]
 async fn s32_s46_an_app_is_set_up_from_the_serial_to_the_first_forwarded_call() {
     let (folder, centre) = resting().await;
@@ -164,10 +165,13 @@ async fn s32_s46_an_app_is_set_up_from_the_serial_to_the_first_forwarded_call() 
     centre.arrive(&call).await;
     assert_eq!(app.get("/v1/setup").await.1["step"], "done");
     assert_eq!(session.get("/v1/me/forwarding").await.1["state"], "proven");
-    assert_eq!(session.get("/v1/me/messages").await.1["items"].as_array().unwrap().len(), 2);
+    let (_, messages) = session.get("/v1/me/messages").await;
+    assert_eq!(messages["items"].as_array().unwrap().len(), 2);
+    assert!(!messages.to_string().contains(&e164), "S11: nothing else shows the number");
     centre.stop().await;
 }
 
+/// S34–S35: serial and restore are entries of one flow.
 #[tokio::test]
 async fn s34_s36_a_serial_redeems_once_and_restore_gives_the_same_contract() {
     let (folder, centre) = resting().await;
@@ -202,6 +206,7 @@ async fn s34_s36_a_serial_redeems_once_and_restore_gives_the_same_contract() {
     centre.stop().await;
 }
 
+/// S18–S20.
 #[tokio::test]
 async fn s18_s20_a_purchase_is_refused_and_not_offered_to_who_has_a_contract() {
     let (_folder, centre) = resting().await;
@@ -425,5 +430,39 @@ async fn s53_the_subscriber_sees_what_cancelling_would_mean() {
     assert_eq!(centre.json("POST", &path, json!({})).await.0 / 100, 2);
     let (_, me) = session.get("/v1/me").await;
     assert_eq!((&me["state"], &me["ends_on"]), (&"ending".into(), &preview["ends_on"]), "{me}");
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn s09_a_message_is_told_as_the_subscriber_chose() {
+    let (folder, centre) = resting().await;
+    prepare(&centre).await;
+    let serial = apply(&centre, LINE).await;
+    let app = App::begin(&centre).await;
+    let shown = app.redeem(&serial).await;
+    app.name(LINE, "電話").await;
+    let digits = the_code(folder.path(), "+819012345678").await;
+    let (_, registered) = app.post("code", json!({"code": digits})).await;
+    let session = App { token: registered["token"].as_str().unwrap().to_owned(), ..app };
+    let choice = json!({"mail": false, "addresses": ["a@example.jp"], "sms": true,
+        "quiet_hours": {"from": "22:00", "to": "07:00"}});
+    let answer = session.send("PATCH", "/v1/me/notifications", choice).await;
+    assert_eq!(answer.status(), 200);
+    centre.plane.run_background().await.unwrap();
+    centre.answer_all();
+    let e164 = shown["number"]["e164"].as_str().unwrap();
+    let mailbox = centre.plane.directory().mailbox(e164).await.unwrap().unwrap().id;
+    let call = arrival(1, mailbox, number("+81312345678"));
+    centre.arrive(&call).await;
+    centre.reach(call.opened.recording, "transcribed").await;
+    const SQL: &str = "SELECT outbox.channel, outbox.target, notices.quiet_hours FROM outbox \
+        JOIN notices ON notices.id = outbox.notice WHERE notices.kind = 'new_message'";
+    let file = SqliteConnectOptions::new().filename(folder.path().join("rusuden.db"));
+    let mut rows = file.read_only(true).connect().await.unwrap();
+    let told: Vec<(String, String, Option<String>)> =
+        sqlx::query_as(SQL).fetch_all(&mut rows).await.unwrap();
+    let sms = ("sms".to_owned(), "+819012345678".to_owned(), Some("22:00-07:00".to_owned()));
+    assert_eq!(told, [sms], "by SMS to the line, outside of the quiet hours, and by nothing else");
+    drop(rows);
     centre.stop().await;
 }

@@ -6,6 +6,7 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 
+use super::blocked::forget;
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
@@ -154,8 +155,9 @@ async fn erase_everything(
     for message in newest(tx, id).await? {
         bury(tx, message, now).await?;
     }
-    forget_subscriber(tx, id, now).await?;
     drop_notices_of(tx, id).await?;
+    forget_subscriber(tx, id, now).await?;
+    forget(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 

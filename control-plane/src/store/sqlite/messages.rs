@@ -15,13 +15,13 @@ use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::jobs::{end_job, put_job};
 use super::notices::{drop_notice, put_notice};
+use super::subscribers::told_by_choice;
 use super::{SqliteStore, time, unreadable};
 use crate::mailbox::{language_from_name, language_name};
 use crate::message::{
     Message, MessageAudio, MessageText, NewMessage, StoredState, verdict_from_name, verdict_name,
 };
 use crate::notice::{Notice, NoticeBody};
-use crate::outbox::Channel;
 use crate::store::{Finished, Job, Kept, MessageStore, Page, StoreError, Task};
 
 const KEEP: &str = "INSERT INTO messages \
@@ -276,9 +276,11 @@ async fn tell(
     let language: String = owner.try_get("language")?;
     let language = language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?;
     let mut notice = Notice::new(id.into(), NoticeBody::NewMessage, message, now);
-    notice.mailbox = Some(mailbox.parse().map_err(|_| wrong("a malformed id"))?);
+    let owner = mailbox.parse().map_err(|_| wrong("a malformed id"))?;
+    let (quiet_hours, targets) = told_by_choice(tx, owner, addresses).await?;
+    (notice.mailbox, notice.quiet_hours) = (Some(owner), quiet_hours);
     notice.language = language.announcements();
-    let targets: Vec<_> = addresses.iter().map(|to| (Channel::Mail, to.as_str())).collect();
+    let targets: Vec<_> = targets.iter().map(|(channel, to)| (*channel, to.as_str())).collect();
     put_notice(tx, &notice, &targets).await
 }
 

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 
 mod audit;
+mod blocked;
 mod contract_rows;
 mod contracts;
 mod jobs;
@@ -134,6 +135,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
         conformance::contracts::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn setups_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::setups::run(&store).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -7,6 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::{SqliteStore, time, unreadable};
+use crate::outbox::Channel;
+use crate::quiet::QuietHours;
 use crate::store::{ForwardingProof, Page, StoreError, SubscriberStore};
 use crate::subscriber::{Device, DeviceEnd, DeviceId, NotificationChange, NotificationSettings};
 
@@ -26,6 +28,8 @@ const SETTINGS: &str = "SELECT * FROM notification_settings WHERE mailbox = $1";
 const SET: &str = "INSERT INTO notification_settings (mailbox, mail, sms, push, quiet_hours) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (mailbox) DO UPDATE SET mail = excluded.mail, \
     sms = excluded.sms, push = excluded.push, quiet_hours = excluded.quiet_hours";
+const LINE: &str = "SELECT line FROM contracts WHERE mailbox = $1 AND state = 'active'";
+const ENDPOINTS: &str = "SELECT id FROM push_endpoints WHERE mailbox = $1 ORDER BY created_at, id";
 const PROOF: &str = "SELECT since, proven_at FROM forwarding_proofs WHERE mailbox = $1";
 const EXPECT: &str = "INSERT INTO forwarding_proofs (mailbox, since) VALUES ($1, $2) \
     ON CONFLICT DO NOTHING";
@@ -146,6 +150,29 @@ pub(super) async fn settings_of(
     let query = sqlx::query(SETTINGS).bind(mailbox.to_string());
     let row = query.fetch_optional(&mut **tx).await?;
     read_settings(row.as_ref(), mailbox)
+}
+
+/// Who is told of a mailbox's messages, and when push and SMS wait, as its owner chose (S09).
+pub(super) async fn told_by_choice(
+    tx: &mut Transaction<'static, Sqlite>,
+    mailbox: MailboxId,
+    addresses: Vec<String>,
+) -> Result<(Option<QuietHours>, Vec<(Channel, String)>), StoreError> {
+    let settings = settings_of(tx, mailbox).await?;
+    let mut targets = Vec::new();
+    if settings.mail {
+        targets.extend(addresses.into_iter().map(|address| (Channel::Mail, address)));
+    }
+    for (is_wanted, channel, sql) in
+        [(settings.sms, Channel::Sms, LINE), (settings.push, Channel::Push, ENDPOINTS)]
+    {
+        if is_wanted {
+            let query = sqlx::query_scalar(sql).bind(mailbox.to_string());
+            let found: Vec<String> = query.fetch_all(&mut **tx).await?;
+            targets.extend(found.into_iter().map(|target| (channel, target)));
+        }
+    }
+    Ok((settings.quiet_hours, targets))
 }
 
 /// Keeps a new device inside a transaction.
