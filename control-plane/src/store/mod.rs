@@ -9,13 +9,16 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::billing::BillingError;
 use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
 use crate::outbox::{Channel, Delivery, Next};
 
+mod billing;
 mod blocked;
+mod campaigns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
@@ -24,10 +27,12 @@ mod setups;
 pub mod sqlite;
 mod subscribers;
 
+pub use billing::{BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment};
 pub use blocked::{BlockedStore, Blocking};
+pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
-    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
 pub use notices::NoticeStore;
 pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
@@ -68,6 +73,9 @@ pub enum StoreError {
     /// The rules of contracts refuse it; nothing was changed.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// The rules of billing refuse it; nothing was changed.
+    #[error(transparent)]
+    Billing(#[from] BillingError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -281,6 +289,8 @@ pub trait Store:
     + OutboxStore
     + NoticeStore
     + KeyStore
+    + CampaignStore
+    + BillingStore
     + ContractStore
     + LineStore
     + NumberStore
