@@ -37,6 +37,7 @@ mod me;
 mod me_forwarding;
 mod me_messages;
 mod me_own;
+mod me_push;
 mod me_settings;
 mod messages;
 mod numbers;
@@ -53,6 +54,7 @@ mod sound;
 mod subscriber;
 mod subscriber_problem;
 mod terms;
+mod webhooks;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -100,6 +102,12 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
         .routes(routes!(events::watch))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .merge(subscribers())
         .routes(routes!(guides::list))
         .routes(routes!(guides::show))
@@ -138,6 +146,7 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(me_own::unblock))
         .routes(routes!(me_own::export))
         .routes(routes!(me_settings::show, me_settings::update))
+        .routes(routes!(me_push::show, me_push::put, me_push::remove))
         .routes(routes!(me::show))
         .routes(routes!(me::cancellation))
         .routes(routes!(me_forwarding::show))

@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     NotFound,
     MethodNotAllowed,
     NumberTaken,
+    TooMany,
     ContractExists,
     CarrierVoicemailActive,
     MailboxOfContract,
@@ -56,6 +57,7 @@ pub(crate) enum Kind {
     MonthOpen,
     NotAcceptable,
     BlockedCallersFull,
+    PushEndpointsFull,
     NotReady,
     Gone,
     BodyTooLarge,
@@ -130,6 +132,7 @@ impl Kind {
             Self::NumberTaken => {
                 (StatusCode::CONFLICT, "number_taken", "The number already has a mailbox")
             }
+            Self::TooMany => (StatusCode::CONFLICT, "too_many", "There are too many already"),
             Self::ContractExists => {
                 (StatusCode::CONFLICT, "contract_exists", "The line already has a contract")
             }
@@ -152,6 +155,9 @@ impl Kind {
             }
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
+            }
+            Self::PushEndpointsFull => {
+                (StatusCode::CONFLICT, "push_endpoints_full", "Too many devices take push")
             }
             Self::BlockedCallersFull => {
                 (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")

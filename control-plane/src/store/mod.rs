@@ -26,6 +26,7 @@ mod notices;
 mod setups;
 pub mod sqlite;
 mod subscribers;
+mod webhooks;
 
 pub use billing::{BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment};
 pub use blocked::{BlockedStore, Blocking};
@@ -37,6 +38,7 @@ pub use contracts::{
 pub use notices::NoticeStore;
 pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
 pub use subscribers::{ForwardingProof, SubscriberStore};
+pub use webhooks::{PushStore, Replay, WebhookStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -288,6 +290,8 @@ pub trait Store:
     + JobStore
     + OutboxStore
     + NoticeStore
+    + WebhookStore
+    + PushStore
     + KeyStore
     + CampaignStore
     + BillingStore

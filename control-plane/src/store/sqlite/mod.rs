@@ -32,10 +32,13 @@ mod messages;
 mod notices;
 mod numbers;
 mod outbox;
+mod push;
 mod setups;
 mod subscribers;
+mod tell;
 mod terms;
 mod turns;
+mod webhooks;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";

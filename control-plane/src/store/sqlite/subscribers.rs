@@ -6,9 +6,8 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::push::drop_push_endpoints;
 use super::{SqliteStore, time, unreadable};
-use crate::outbox::Channel;
-use crate::quiet::QuietHours;
 use crate::store::{ForwardingProof, Page, StoreError, SubscriberStore};
 use crate::subscriber::{Device, DeviceEnd, DeviceId, NotificationChange, NotificationSettings};
 
@@ -28,8 +27,6 @@ const SETTINGS: &str = "SELECT * FROM notification_settings WHERE mailbox = $1";
 const SET: &str = "INSERT INTO notification_settings (mailbox, mail, sms, push, quiet_hours) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (mailbox) DO UPDATE SET mail = excluded.mail, \
     sms = excluded.sms, push = excluded.push, quiet_hours = excluded.quiet_hours";
-const LINE: &str = "SELECT line FROM contracts WHERE mailbox = $1 AND state = 'active'";
-const ENDPOINTS: &str = "SELECT id FROM push_endpoints WHERE mailbox = $1 ORDER BY created_at, id";
 const PROOF: &str = "SELECT since, proven_at FROM forwarding_proofs WHERE mailbox = $1";
 const EXPECT: &str = "INSERT INTO forwarding_proofs (mailbox, since) VALUES ($1, $2) \
     ON CONFLICT DO NOTHING";
@@ -152,29 +149,6 @@ pub(super) async fn settings_of(
     read_settings(row.as_ref(), mailbox)
 }
 
-/// Who is told of a mailbox's messages, and when push and SMS wait, as its owner chose (S09).
-pub(super) async fn told_by_choice(
-    tx: &mut Transaction<'static, Sqlite>,
-    mailbox: MailboxId,
-    addresses: Vec<String>,
-) -> Result<(Option<QuietHours>, Vec<(Channel, String)>), StoreError> {
-    let settings = settings_of(tx, mailbox).await?;
-    let mut targets = Vec::new();
-    if settings.mail {
-        targets.extend(addresses.into_iter().map(|address| (Channel::Mail, address)));
-    }
-    for (is_wanted, channel, sql) in
-        [(settings.sms, Channel::Sms, LINE), (settings.push, Channel::Push, ENDPOINTS)]
-    {
-        if is_wanted {
-            let query = sqlx::query_scalar(sql).bind(mailbox.to_string());
-            let found: Vec<String> = query.fetch_all(&mut **tx).await?;
-            targets.extend(found.into_iter().map(|target| (channel, target)));
-        }
-    }
-    Ok((settings.quiet_hours, targets))
-}
-
 /// Keeps a new device inside a transaction.
 pub(super) async fn keep_device(
     tx: &mut Transaction<'static, Sqlite>,
@@ -222,9 +196,11 @@ pub(super) async fn end_devices(
     end: DeviceEnd,
     now: WallTime,
 ) -> Result<u64, StoreError> {
+    let device = device.map(|id| id.to_string());
+    drop_push_endpoints(tx, mailbox, device.as_deref()).await?;
     let ended = sqlx::query(END)
         .bind(mailbox.to_string())
-        .bind(device.map(|id| id.to_string()))
+        .bind(device)
         .bind(now.as_unix_millis())
         .bind(end.name())
         .execute(&mut **tx)
