@@ -1,7 +1,7 @@
 //! What an operator may set. Every field has a default, so an empty configuration runs on
 //! loopback with mails as files. Unknown keys are refused with their name.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use lettre::Address;
@@ -18,6 +18,9 @@ pub use outgoing::{DkimConfig, SmppConfig, SmsConfig, SmsHttpConfig};
 pub struct PlaneConfig {
     /// Where REST listens.
     pub listen: SocketAddr,
+    /// Reverse proxies whose `X-Forwarded-For` is believed; nobody else's is. Limits per address
+    /// need it where a proxy stands before this service.
+    pub trusted_proxies: Vec<IpAddr>,
     /// How subscribers reach this service, such as `https://rusuden.example`; mails link there.
     /// Without it mails carry no link.
     pub public_url: Option<String>,
@@ -49,6 +52,7 @@ impl Default for PlaneConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
+            trusted_proxies: Vec::new(),
             public_url: None,
             member_url: None,
             terms_url: None,

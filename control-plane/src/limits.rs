@@ -137,21 +137,6 @@ pub const EXPORT_PART_BYTES: usize = 1_024 * 1_024;
 /// Longest forwarding target that is looked at, as people write numbers.
 pub const FORWARD_TARGET_CHARS_MAX: usize = 64;
 
-/// Longest reason of a line's flag.
-pub const REASON_CHARS_MAX: usize = 500;
-/// How long a number that was given back is not handed out again.
-pub const QUARANTINE: Duration = Duration::from_hours(180 * 24);
-/// Numbers that one request may take into the pool: one transaction of some tens of milliseconds.
-pub const NUMBERS_PER_REQUEST_MAX: u32 = 10_000;
-/// Longest Idempotency-Key.
-pub const REPEAT_KEY_CHARS_MAX: usize = 255;
-/// How long a repeated request is known again.
-pub const REPEAT_AGE_MAX: Duration = Duration::from_hours(24);
-/// Longest terms of service in one language that are kept here; both fit a JSON body.
-pub const TERMS_TEXT_CHARS_MAX: usize = 8_000;
-/// Longest address of terms of service.
-pub const TERMS_URL_CHARS_MAX: usize = 2_000;
-
 /// Longest name of a device.
 pub const DEVICE_NAME_CHARS_MAX: usize = 50;
 /// A device's last request is noted at most this often: each note is a write.
@@ -170,8 +155,8 @@ pub const CODES_PER_NUMBER_MINUTE_MAX: u32 = 1;
 pub const CODES_PER_NUMBER_HOUR_MAX: u32 = 5;
 /// Codes to one number in a day: whoever holds a serial must not keep a phone ringing.
 pub const CODES_PER_NUMBER_DAY_MAX: u32 = 10;
-/// Wrong codes for one number in a day. Five tries at each of ten codes would hit one code in two hundred
-/// days; this leaves one in a thousand, and SMS that somebody notices on each of them.
+/// Wrong codes for one number in a day. Five tries at each of ten codes would hit the right one
+/// once in two hundred days; this leaves once in a thousand, with SMS that somebody notices.
 pub const WRONG_CODES_PER_NUMBER_DAY_MAX: u32 = 10;
 /// Codes asked from one address in an hour: several homes may share one.
 pub const CODES_PER_ADDRESS_HOUR_MAX: u32 = 30;
@@ -183,6 +168,20 @@ pub const SETUPS_PER_ADDRESS_HOUR_MAX: u32 = 60;
 pub const SERIALS_PER_ADDRESS_HOUR_MAX: u32 = 60;
 /// How long what was done is remembered; no limit may look further back.
 pub const TURN_AGE_MAX: Duration = Duration::from_hours(24);
+/// Longest reason of a line's flag.
+pub const REASON_CHARS_MAX: usize = 500;
+/// How long a number that was given back is not handed out again.
+pub const QUARANTINE: Duration = Duration::from_hours(180 * 24);
+/// Numbers that one request may take into the pool: one transaction of some tens of milliseconds.
+pub const NUMBERS_PER_REQUEST_MAX: u32 = 10_000;
+/// Longest Idempotency-Key.
+pub const REPEAT_KEY_CHARS_MAX: usize = 255;
+/// How long a repeated request is known again.
+pub const REPEAT_AGE_MAX: Duration = Duration::from_hours(24);
+/// Longest terms of service in one language that are kept here; both fit a JSON body.
+pub const TERMS_TEXT_CHARS_MAX: usize = 8_000;
+/// Longest address of terms of service.
+pub const TERMS_URL_CHARS_MAX: usize = 2_000;
 
 /// Entries of the audit log that are verified at a time.
 pub const AUDIT_VERIFY_ROWS: u32 = 1_000;

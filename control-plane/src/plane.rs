@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -239,7 +240,9 @@ impl ControlPlane {
             closing.cancelled().await;
             tokio::time::sleep(REQUESTS_DRAIN_MAX).await;
         };
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop);
+        // Limits count by the address of whoever connects.
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
         tokio::select! {
             served = serving => served?,
             () = late => warn!("Some requests did not end in time and were cut."),

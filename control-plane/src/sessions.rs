@@ -9,6 +9,7 @@ use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
+use crate::contract::ContractId;
 use crate::store::{SharedStore, StoreError};
 use crate::subscriber::{Device, DeviceId, DeviceName, DeviceNameError};
 
@@ -37,8 +38,8 @@ pub enum SessionError {
 /// A device to be signed in.
 #[derive(Debug, Clone)]
 pub struct NewDevice<'a> {
-    /// Id of the contract that it belongs to.
-    pub contract: &'a str,
+    /// The contract that it belongs to.
+    pub contract: ContractId,
     /// The contract's mailbox.
     pub mailbox: MailboxId,
     /// What the subscriber calls it.
@@ -69,7 +70,7 @@ impl Sessions {
         let now = clock::now();
         let device = Device {
             id: DeviceId::from_u128(uuid::Uuid::now_v7().as_u128()),
-            contract: new.contract.to_owned(),
+            contract: new.contract,
             mailbox: new.mailbox,
             name: name.as_str().to_owned(),
             created_at: now,
@@ -121,7 +122,8 @@ mod tests {
             std::sync::Arc::new(SqliteStore::open(folder.path()).await.unwrap());
         let sessions = Sessions::new(store.clone());
         let mailbox = MailboxId::from_u128(1);
-        let new = NewDevice { contract: "c", mailbox, name: "わたしのiPhone" };
+        let new =
+            NewDevice { contract: ContractId::from_u128(2), mailbox, name: "わたしのiPhone" };
         let (device, token) = sessions.sign_in(new.clone()).await.unwrap();
         assert_eq!(sessions.find(&token).await.unwrap(), Some(device));
         for wrong in ["", "rst_", &token[..67], &token.replace("rst_", "rsk_")] {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use engine_core::id::{IdError, MailboxId};
 use engine_core::time::WallTime;
 
+use crate::contract::ContractId;
 use crate::limits::DEVICE_NAME_CHARS_MAX;
 use crate::quiet::QuietHours;
 
@@ -103,7 +104,7 @@ pub struct Device {
     /// Its id.
     pub id: DeviceId,
     /// The contract that it belongs to.
-    pub contract: String,
+    pub contract: ContractId,
     /// The contract's mailbox.
     pub mailbox: MailboxId,
     /// What the subscriber calls it; empty once it is signed out.

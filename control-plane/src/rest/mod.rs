@@ -24,6 +24,7 @@ mod blocked;
 mod bytes;
 mod campaigns;
 mod cancellations;
+mod client;
 mod contract_problems;
 mod contracts;
 mod devices;
@@ -34,8 +35,11 @@ mod greeting;
 mod guides;
 mod lines;
 mod mailboxes;
+mod me;
+mod me_forwarding;
 mod me_messages;
 mod me_own;
+mod me_push;
 mod me_settings;
 mod messages;
 mod numbers;
@@ -45,8 +49,12 @@ mod problem;
 mod repeat;
 mod scan;
 mod service;
+mod setup;
+mod setup_steps;
+mod setup_view;
 mod sound;
 mod subscriber;
+mod subscriber_problem;
 mod terms;
 mod webhooks;
 
@@ -140,6 +148,18 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(me_own::unblock))
         .routes(routes!(me_own::export))
         .routes(routes!(me_settings::show, me_settings::update))
+        .routes(routes!(me_push::show, me_push::put, me_push::remove))
+        .routes(routes!(me::show))
+        .routes(routes!(me::cancellation))
+        .routes(routes!(me_forwarding::show))
+        .routes(routes!(me_forwarding::test))
+        .routes(routes!(setup::begin, setup::show))
+        .routes(routes!(setup::serial))
+        .routes(routes!(setup::restore))
+        .routes(routes!(setup::purchase))
+        .routes(routes!(setup::terms))
+        .routes(routes!(setup::device))
+        .routes(routes!(setup::code))
         .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }
 

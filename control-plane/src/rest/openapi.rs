@@ -30,6 +30,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "audit", description = "Who changed what"),
         (name = "events", description = "What happens now"),
         (name = "webhooks", description = "Operators' programs that are told of events"),
+        (name = "setup", description = "A subscriber's app from its first start to the first call"),
         (name = "subscriber", description = "What a subscriber's own app sees and changes"),
         (name = "guides", description = "How to forward calls to the 050 number"),
         (name = "service", description = "What this deployment offers, and how it is")
@@ -55,6 +56,12 @@ impl Modify for Key {
         api.components
             .get_or_insert_default()
             .add_security_scheme("session", SecurityScheme::Http(bearer));
+        let mut bearer = Http::new(HttpAuthScheme::Bearer);
+        bearer.bearer_format = Some("rsu_…".to_owned());
+        bearer.description = Some("A set-up under way".to_owned());
+        api.components
+            .get_or_insert_default()
+            .add_security_scheme("setup", SecurityScheme::Http(bearer));
     }
 }
 
@@ -94,10 +101,17 @@ fn refusals(
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
     // It may name a message that is not there.
     let blocks = path == "/v1/me/blocked-callers" && has_body;
-    let makes_one_of_few = blocks || path == "/v1/webhooks" && has_body;
+    let makes_one_of_few = blocks || ["/v1/me/push", "/v1/webhooks"].contains(&path) && has_body;
     let may_conflict =
         changes_mailbox || may_wait || makes_one_of_few || path.ends_with("/greeting");
-    let is_subscribers = path.starts_with("/v1/me");
+    let is_setup = path.starts_with("/v1/setup");
+    let is_subscribers = path.starts_with("/v1/me") || is_setup;
+    let is_step = is_setup && path != "/v1/setup";
+    let finds_serial = ["/setup/serial", "/setup/restore"].iter().any(|end| path.ends_with(end));
+    let is_counted = is_setup && !has_key
+        || finds_serial
+        || ["/setup/device", "/setup/code"].iter().any(|end| path.ends_with(end));
+    let may_miss = by_id || blocks || finds_serial || path == "/v1/me/greeting";
     // Guides are data of the program, versions stay, a webhook's row goes with it, and a contract
     // is shown when it is over.
     let leaves_none = ["/v1/guides", "/v1/campaigns", "/v1/webhooks"];
@@ -107,15 +121,16 @@ fn refusals(
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
         (has_key && !is_subscribers, "403", "The API key lacks the scope"),
-        (by_id || blocks, "404", "There is no such thing"),
-        (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
-        (may_be_gone || is_subscribers, "410", "It was deleted, or the contract ended"),
+        (may_miss, "404", "There is no such thing"),
+        (may_conflict || is_step, "409", "It is not made yet, taken, or was changed meanwhile"),
+        (may_be_gone || is_subscribers && has_key, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The media type is not taken here"),
         (has_range, "416", "The range lies outside"),
         (has_body, "422", "A field or the sound cannot be so"),
-        (has_key, "500", "The service failed"),
-        (has_key, "503", "The service cannot do this now"),
+        (is_counted, "429", "It comes too often; Retry-After says when to come again"),
+        (has_key || is_setup, "500", "The service failed"),
+        (has_key || is_setup, "503", "The service cannot do this now"),
     ];
     all.into_iter().filter(|(may, ..)| *may).map(|(_, status, words)| (status, words))
 }

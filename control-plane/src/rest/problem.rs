@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     MissingScope,
     NoSession,
     WrongSession,
+    NoSetup,
+    WrongSetup,
     NotFound,
     MethodNotAllowed,
     NumberTaken,
@@ -40,6 +42,10 @@ pub(crate) enum Kind {
     TermsNotAccepted,
     SerialUnknown,
     SerialRedeemed,
+    WrongStep,
+    CarrierContractExists,
+    PurchaseNotOffered,
+    CodeOver,
     ChangedMeanwhile,
     MonthNotOver,
     EarlierMonthOpen,
@@ -47,6 +53,7 @@ pub(crate) enum Kind {
     MonthOpen,
     NotAcceptable,
     BlockedCallersFull,
+    PushEndpointsFull,
     NotReady,
     Gone,
     BodyTooLarge,
@@ -55,6 +62,8 @@ pub(crate) enum Kind {
     RangeNotSatisfiable,
     InvalidField,
     InvalidSound,
+    WrongCode,
+    TooManyRequests,
     Internal,
     NoNumberFree,
     Unavailable,
@@ -88,6 +97,28 @@ impl Kind {
             Self::WrongSession => {
                 (StatusCode::UNAUTHORIZED, "wrong_session", "The session is unknown or over")
             }
+            Self::NoSetup => (StatusCode::UNAUTHORIZED, "no_setup", "A set-up is needed"),
+            Self::WrongSetup => {
+                (StatusCode::UNAUTHORIZED, "wrong_setup", "The set-up is unknown or over")
+            }
+            Self::WrongStep => {
+                (StatusCode::CONFLICT, "wrong_step", "The set-up asks for something else")
+            }
+            Self::CarrierContractExists => (
+                StatusCode::CONFLICT,
+                "carrier_contract_exists",
+                "There is a contract through the carrier",
+            ),
+            Self::PurchaseNotOffered => {
+                (StatusCode::CONFLICT, "purchase_not_offered", "Nothing can be purchased here")
+            }
+            Self::CodeOver => (StatusCode::CONFLICT, "code_over", "The code holds no longer"),
+            Self::WrongCode => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "wrong_code", "The code is wrong")
+            }
+            Self::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "This comes too often")
+            }
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -120,6 +151,9 @@ impl Kind {
             }
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
+            }
+            Self::PushEndpointsFull => {
+                (StatusCode::CONFLICT, "push_endpoints_full", "Too many devices take push")
             }
             Self::BlockedCallersFull => {
                 (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")
@@ -237,18 +271,6 @@ impl Problem {
         // RFC 6750 §3.1
         let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
         Self::new(Kind::WrongKey, detail).with_header(WWW_AUTHENTICATE, challenge)
-    }
-
-    pub(crate) fn no_session() -> Self {
-        let detail = "send the header Authorization: Bearer rst_… with the token that the set-up \
-                      gave; begin a set-up with POST /v1/setup";
-        Self::new(Kind::NoSession, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
-    }
-
-    pub(crate) fn wrong_session() -> Self {
-        let detail = "the session is malformed, unknown or signed out; set the app up again";
-        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
-        Self::new(Kind::WrongSession, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     pub(crate) fn missing_scope(scope: Scope) -> Self {

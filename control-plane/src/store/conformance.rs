@@ -22,6 +22,7 @@ pub(crate) mod campaigns;
 pub(crate) mod contracts;
 pub(crate) mod contracts_race;
 mod notices;
+pub(crate) mod setups;
 mod webhooks;
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);

@@ -23,6 +23,7 @@ mod campaigns;
 pub(crate) mod conformance;
 mod contracts;
 mod notices;
+mod setups;
 pub mod sqlite;
 mod subscribers;
 mod webhooks;
@@ -35,6 +36,7 @@ pub use contracts::{
     ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
 pub use notices::NoticeStore;
+pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
 pub use subscribers::{ForwardingProof, SubscriberStore};
 pub use webhooks::{PushStore, Replay, WebhookStore};
 
@@ -299,6 +301,7 @@ pub trait Store:
     + TermsStore
     + AuditStore
     + SubscriberStore
+    + SetupStore
     + BlockedStore
     + 'static
 {

@@ -20,6 +20,7 @@ mod peers;
 mod push;
 mod refusals;
 mod search;
+mod setup;
 mod sms;
 mod subscriber;
 mod support;

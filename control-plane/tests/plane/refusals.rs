@@ -254,7 +254,19 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/me/messages/{id}/text", "get"),
         ("/v1/me/notifications", "get patch"),
         ("/v1/me/settings", "get patch"),
+        ("/v1/me/push", "get put delete"),
         ("/v1/me/sign-out", "post"),
+        ("/v1/me", "get"),
+        ("/v1/me/cancellation", "get"),
+        ("/v1/me/forwarding", "get"),
+        ("/v1/me/forwarding/test", "post"),
+        ("/v1/setup", "post get"),
+        ("/v1/setup/serial", "post"),
+        ("/v1/setup/restore", "post"),
+        ("/v1/setup/purchase", "post"),
+        ("/v1/setup/terms", "post"),
+        ("/v1/setup/device", "post"),
+        ("/v1/setup/code", "post"),
         ("/v1/capabilities", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
@@ -264,8 +276,10 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         for method in methods.split(' ') {
             let operation = &api["paths"][path][method];
             assert!(operation["summary"].is_string(), "{method} {path} is not described");
-            let is_public = path == "/v1/capabilities" || path.starts_with("/v1/guides");
-            let needs_key = path.starts_with("/v1/") && !is_public;
+            let is_open = path == "/v1/capabilities"
+                || path.starts_with("/v1/guides")
+                || (path, method) == ("/v1/setup", "post");
+            let needs_key = path.starts_with("/v1/") && !is_open;
             assert_eq!(operation["security"].is_array(), needs_key, "{method} {path}");
             assert_eq!(operation["responses"]["401"].is_object(), needs_key, "{method} {path}");
         }

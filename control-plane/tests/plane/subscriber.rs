@@ -1,6 +1,7 @@
 //! What a signed-in device sees and changes, and what it never reaches.
 
 use control_plane::NewDevice;
+use control_plane::contract::ContractId;
 use engine_core::id::MailboxId;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ pub(crate) struct App<'a> {
 
 impl<'a> App<'a> {
     pub(crate) async fn sign_in(centre: &'a Centre, mailbox: MailboxId, name: &str) -> Self {
-        let new = NewDevice { contract: "test", mailbox, name };
+        let new = NewDevice { contract: ContractId::from_u128(1), mailbox, name };
         let (device, token) = centre.plane.sessions().sign_in(new).await.unwrap();
         Self { centre, token, device: device.id.to_string() }
     }
@@ -250,5 +251,40 @@ async fn s56_after_the_end_every_session_answers_410() {
         let (status, problem) = app.get(&format!("/v1/me/{path}")).await;
         assert_eq!((status, &problem["code"]), (410, &"gone".into()), "{path}");
     }
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn s09_a_device_subscribes_to_push_and_signing_out_ends_it() {
+    let (_folder, centre) = Centre::running().await;
+    let mailbox = centre.mailbox("+815012345678", &[]).await;
+    let phone = App::sign_in(&centre, mailbox, "電話").await;
+    let tablet = App::sign_in(&centre, mailbox, "タブレット").await;
+    let path = "/v1/me/push";
+    let (status, first) = phone.get(path).await;
+    assert_eq!((status, &first["subscribed"]), (200, &false.into()), "{first}");
+    assert_eq!(first["public_key"].as_str().unwrap().len(), 87, "65 bytes in base64url");
+    // Keys of RFC 8291 Appendix A.
+    let subscription = |name: &str| {
+        json!({"endpoint": format!("https://push.example.net/push/{name}"),
+            "expirationTime": null, "keys": {"auth": "BTBZMqHH6r4Tts7J_aSIgg", "p256dh":
+            "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"}})
+    };
+    for name in ["a", "a", "b"] {
+        assert_eq!(phone.json("PUT", path, subscription(name)).await.0, 204);
+    }
+    assert_eq!(tablet.json("PUT", path, subscription("c")).await.0, 204);
+    assert_eq!(phone.get(path).await.1["subscribed"], true);
+    assert_eq!(phone.json("DELETE", path, Value::Null).await.0, 204);
+    assert_eq!(phone.get(path).await.1["subscribed"], false);
+    assert_eq!(tablet.get(path).await.1["subscribed"], true, "each device for itself");
+    let mut bad = subscription("d");
+    bad["keys"]["p256dh"] = "AAAA".into();
+    let (status, problem) = phone.json("PUT", path, bad).await;
+    assert_eq!((status, &problem["field"]), (422, &"keys".into()), "{problem}");
+    let mut plain = subscription("e");
+    plain["endpoint"] = "http://push.example.net/e".into();
+    let (status, problem) = phone.json("PUT", path, plain).await;
+    assert_eq!((status, &problem["field"]), (422, &"endpoint".into()), "{problem}");
     centre.stop().await;
 }

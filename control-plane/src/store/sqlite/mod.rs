@@ -33,9 +33,11 @@ mod notices;
 mod numbers;
 mod outbox;
 mod push;
+mod setups;
 mod subscribers;
 mod tell;
 mod terms;
+mod turns;
 mod webhooks;
 
 /// Name of the database in the data folder.
@@ -203,6 +205,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
         conformance::contracts::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn setups_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::setups::run(&store).await;
     }
 
     /// S10, S28, S36, S69.

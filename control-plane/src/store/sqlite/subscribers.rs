@@ -15,6 +15,7 @@ const KEEP: &str = "INSERT INTO devices \
     (id, contract, mailbox, name, token_hash, created_at, seen_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const BY_TOKEN: &str = "SELECT * FROM devices WHERE token_hash = $1";
+const BY_ID: &str = "SELECT * FROM devices WHERE id = $1";
 const PAGE: &str = "SELECT * FROM devices WHERE mailbox = $1 AND ended_at IS NULL \
     AND (created_at > $2 OR (created_at = $2 AND id > $3)) ORDER BY created_at, id LIMIT $4";
 const RENAME: &str = "UPDATE devices SET name = $3 \
@@ -27,6 +28,8 @@ const SET: &str = "INSERT INTO notification_settings (mailbox, mail, sms, push, 
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (mailbox) DO UPDATE SET mail = excluded.mail, \
     sms = excluded.sms, push = excluded.push, quiet_hours = excluded.quiet_hours";
 const PROOF: &str = "SELECT since, proven_at FROM forwarding_proofs WHERE mailbox = $1";
+const EXPECT: &str = "INSERT INTO forwarding_proofs (mailbox, since) VALUES ($1, $2) \
+    ON CONFLICT DO NOTHING";
 const PROVE: &str = "INSERT INTO forwarding_proofs (mailbox, since, proven_at) \
     VALUES ($1, $2, $3) ON CONFLICT (mailbox) DO UPDATE SET since = excluded.since, \
     proven_at = excluded.proven_at";
@@ -154,7 +157,7 @@ pub(super) async fn keep_device(
 ) -> Result<(), StoreError> {
     sqlx::query(KEEP)
         .bind(device.id.to_string())
-        .bind(&device.contract)
+        .bind(device.contract.to_string())
         .bind(device.mailbox.to_string())
         .bind(&device.name)
         .bind(token_hash)
@@ -162,6 +165,26 @@ pub(super) async fn keep_device(
         .bind(device.seen_at.as_unix_millis())
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// The device with this id, inside a transaction.
+pub(super) async fn device_by_id(
+    tx: &mut Transaction<'static, Sqlite>,
+    id: DeviceId,
+) -> Result<Option<Device>, StoreError> {
+    let row = sqlx::query(BY_ID).bind(id.to_string()).fetch_optional(&mut **tx).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Waits for a forwarded call from now on, unless one was waited for before.
+pub(super) async fn expect_forwarding(
+    tx: &mut Transaction<'static, Sqlite>,
+    mailbox: MailboxId,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    let query = sqlx::query(EXPECT).bind(mailbox.to_string()).bind(now.as_unix_millis());
+    query.execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -210,9 +233,10 @@ fn read(row: &SqliteRow) -> Result<Device, StoreError> {
     let mailbox: String = row.try_get("mailbox")?;
     let end: Option<String> = row.try_get("end_reason")?;
     let end = end.map(|name| DeviceEnd::from_name(&name).ok_or_else(|| wrong("an unknown end")));
+    let contract: String = row.try_get("contract")?;
     Ok(Device {
         id: id.parse().map_err(|_| wrong("a malformed id"))?,
-        contract: row.try_get("contract")?,
+        contract: contract.parse().map_err(|_| wrong("a malformed contract"))?,
         mailbox: mailbox.parse().map_err(|_| wrong("a malformed mailbox"))?,
         name: row.try_get("name")?,
         created_at: time(row.try_get("created_at")?),
