@@ -8,6 +8,8 @@ use lettre::Address;
 use lettre::message::Mailbox as MailAddress;
 use serde::{Deserialize, Serialize};
 
+use crate::vault::VaultConfig;
+
 /// Settings of the control plane. The data folder is given apart, since every part shares it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +30,8 @@ pub struct PlaneConfig {
     pub smtp: Option<SmtpConfig>,
     /// Recordings that are with the engine at once.
     pub transcriptions_max: usize,
+    /// Where data keys are kept and what wraps them.
+    pub vault: VaultConfig,
 }
 
 impl Default for PlaneConfig {
@@ -40,6 +44,7 @@ impl Default for PlaneConfig {
             mail_from: "Rusuden <rusuden@localhost>".to_owned(),
             smtp: None,
             transcriptions_max: 64,
+            vault: VaultConfig::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crossbeam::channel::TrySendError;
 use engine_core::event::{MessageEvent, MessageState};
 use engine_core::handoff::WorkIn;
-use engine_core::id::RecordingId;
+use engine_core::id::{MailboxId, RecordingId};
 use engine_core::text::Verdict;
 use engine_core::time::WallTime;
 use engine_core::work::{Rendered, Work, WorkError};
@@ -23,7 +23,9 @@ use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_
 use crate::message::{Message, MessageAudio, StoredState};
 use crate::notify::Wakes;
 use crate::objects::{Object, ObjectError, Objects};
+use crate::receipt::Receipt;
 use crate::store::{Finished, Job, SharedStore, StoreError, Task};
+use crate::vault::{Vault, VaultError};
 use crate::worker::Queue;
 
 /// What the job worker works with.
@@ -31,6 +33,7 @@ use crate::worker::Queue;
 pub(crate) struct Jobs {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
+    pub(crate) vault: Vault,
     pub(crate) work: WorkIn,
     pub(crate) events: Arc<EventHub>,
     /// Wakes this worker.
@@ -48,6 +51,8 @@ pub(crate) enum JobError {
     Object(#[from] ObjectError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// How an attempt at a job went.
@@ -85,6 +90,7 @@ impl Queue for Jobs {
             Task::Transcribe(message) => self.transcribe(&job, message).await,
             Task::EraseMessage(message) => self.erase(&job, &objects_of(message)).await,
             Task::EraseGreeting(mailbox) => self.erase(&job, &[Object::Greeting(mailbox)]).await,
+            Task::FinishDeletion(mailbox) => self.finish_deletion(&job, mailbox).await,
         };
         let went = went.unwrap_or_else(|why| Attempt::Failed(why.to_string()));
         if let Err(why) = self.settle(&job, went).await {
@@ -137,6 +143,26 @@ impl Jobs {
             self.objects.remove(object).await?;
         }
         self.store.end_job(job).await?;
+        Ok(Attempt::Done)
+    }
+
+    /// Destroys the key, waits until nothing is left, signs for it.
+    async fn finish_deletion(&self, job: &Job, mailbox: MailboxId) -> Result<Attempt, JobError> {
+        self.vault.destroy(&[mailbox]).await?;
+        if self.store.is_erasing(mailbox).await? {
+            return Ok(Attempt::Postponed);
+        }
+        let Some(deletion) = self.store.deletion(mailbox).await? else {
+            self.store.end_job(job).await?;
+            return Ok(Attempt::Done);
+        };
+        self.store.scrub().await?;
+        let key = self.vault.look_up(mailbox).await?;
+        let now = clock::now();
+        let receipt = Receipt::of(&deletion, &key, now);
+        let signed = receipt.sign(&self.vault.receipt_signer()?);
+        self.store.finish_deletion(job, mailbox, &signed, now).await?;
+        info!(%mailbox, messages = deletion.deleted.messages, "A mailbox was deleted for ever.");
         Ok(Attempt::Done)
     }
 
@@ -203,7 +229,8 @@ impl Jobs {
     ) -> Result<Attempt, JobError> {
         let id = message.arrived.id;
         let audio = MessageAudio::of(&rendered.mp3);
-        self.objects.put(Object::Audio(id), rendered.mp3).await?;
+        let owner = message.arrived.mailbox;
+        self.objects.put(Object::Audio(id), owner, rendered.mp3).await?;
         let speech = rendered.transcript.verdict == Verdict::Speech;
         let text = Box::new(rendered.transcript.into());
         let finished = Finished::Transcribed { text, audio };

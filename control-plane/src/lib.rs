@@ -27,9 +27,12 @@ pub mod objects;
 pub mod outbox;
 mod plane;
 pub mod quiet;
+pub mod receipt;
 mod rest;
+mod sealing;
 pub mod store;
 mod template;
+pub mod vault;
 pub mod wording;
 mod worker;
 
@@ -37,3 +40,4 @@ pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};
 pub use mail::send::MailerError;
 pub use plane::{ControlPlane, PlaneDeps, PlaneError, Readiness};
+pub use vault::VaultConfig;

@@ -9,6 +9,15 @@ pub const READERS_MAX: u32 = 8;
 /// How long a statement waits for another process that holds the database.
 pub const DATABASE_BUSY_MAX: Duration = Duration::from_secs(10);
 
+/// Data keys at hand: about 100 bytes each.
+pub const DATA_KEYS_CACHED: usize = 65_536;
+/// Data keys that are wrapped anew in one transaction.
+pub const KEYS_PER_TRANSACTION_MAX: i64 = 1_000;
+/// Rows of an older version that are sealed in one transaction.
+pub const ROWS_SEALED_AT_ONCE: i64 = 100;
+/// Master keys at once.
+pub const MASTER_KEYS_MAX: usize = 16;
+
 /// How long a job or a delivery belongs to who leased it.
 pub const LEASE: Duration = Duration::from_mins(2);
 /// How often a worker renews the lease of what it still works on.

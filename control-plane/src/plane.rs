@@ -34,9 +34,10 @@ use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
 use crate::rest;
-use crate::store::sqlite::SqliteStore;
+use crate::sealing::open_sealed;
 use crate::store::{SharedStore, StoreError};
 use crate::template::{Links, TemplateError, Templates};
+use crate::vault::Vault;
 use crate::worker;
 
 /// What the other parts hand to the control plane.
@@ -121,6 +122,7 @@ pub(crate) struct Shared {
     pub(crate) config: PlaneConfig,
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
+    pub(crate) vault: Vault,
     pub(crate) keys: Keys,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
@@ -161,8 +163,8 @@ impl ControlPlane {
         deps: PlaneDeps,
     ) -> Result<Self, PlaneError> {
         config.check()?;
-        let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
-        let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let vault = Vault::new(data_dir, &config.vault);
+        let (store, objects) = open_sealed(data_dir, &vault).await?;
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let events = Arc::new(EventHub::new());
         let ways = Ways {
@@ -198,6 +200,7 @@ impl ControlPlane {
             config,
             store,
             objects,
+            vault,
         };
         let plane = Self { shared: Arc::new(shared) };
         plane.load_greetings().await?;
@@ -335,6 +338,7 @@ impl ControlPlane {
         Jobs {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
+            vault: shared.vault.clone(),
             work: shared.work.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),

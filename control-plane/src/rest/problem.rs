@@ -209,7 +209,7 @@ impl From<StoreError> for Problem {
             StoreError::NumberTaken { .. } => {
                 Self { field: Some("number"), ..Self::new(Kind::NumberTaken, error.to_string()) }
             }
-            StoreError::Unreadable { .. } => {
+            StoreError::Unreadable { .. } | StoreError::Vault(_) => {
                 error!(%error, "A row cannot be read.");
                 Self::new(Kind::Internal, "a row cannot be read; the service's log says which")
             }

@@ -12,13 +12,17 @@ use engine_core::time::WallTime;
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
+use crate::objects::ObjectError;
 use crate::outbox::{Channel, Delivery, Next};
+use crate::vault::VaultError;
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod deletions;
 mod notices;
 pub mod sqlite;
 
+pub use deletions::{Deletion, DeletionStore};
 pub use notices::NoticeStore;
 
 /// Why the store did not do as asked.
@@ -47,6 +51,12 @@ pub enum StoreError {
         /// What is wrong.
         what: &'static str,
     },
+    /// The vault failed: what is sealed cannot be read or written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Sound could not be sealed.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     /// Somebody has the number.
     #[error("the number {number} already has a mailbox")]
     NumberTaken {
@@ -108,6 +118,8 @@ pub enum Task {
     EraseMessage(RecordingId),
     /// Remove a mailbox's own greeting.
     EraseGreeting(MailboxId),
+    /// Destroy a deleted mailbox's data key, and sign the receipt once nothing is left.
+    FinishDeletion(MailboxId),
 }
 
 /// How a transcription ended.
@@ -258,7 +270,14 @@ pub trait KeyStore: Send + Sync {
 /// Everything a backend offers.
 #[async_trait]
 pub trait Store:
-    MailboxStore + MessageStore + JobStore + OutboxStore + NoticeStore + KeyStore + 'static
+    MailboxStore
+    + MessageStore
+    + JobStore
+    + OutboxStore
+    + NoticeStore
+    + KeyStore
+    + DeletionStore
+    + 'static
 {
     /// Proves that rows can be written.
     async fn check_writable(&self) -> Result<(), StoreError>;

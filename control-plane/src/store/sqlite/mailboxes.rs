@@ -5,11 +5,15 @@ use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
+use tracing::warn;
 
+use super::deletions::{count, open_deletion};
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
+use super::sealed::{NO_ADDRESSES, Opener, opener, read_addresses};
 use super::{SqliteStore, time, unreadable};
+use crate::clock;
 use crate::mailbox::{
     GreetingChoice, MailboxSettings, StoredMailbox, language_from_name, language_name,
 };
@@ -38,6 +42,7 @@ const OWN_GREETINGS: &str =
 impl MailboxStore for SqliteStore {
     async fn create_mailbox(&self, mailbox: &StoredMailbox) -> Result<(), StoreError> {
         let settings = &mailbox.settings;
+        let addresses = self.seal_addresses(mailbox.id, &settings.addresses).await?;
         let created = sqlx::query(CREATE)
             .bind(mailbox.id.to_string())
             .bind(&mailbox.number)
@@ -47,7 +52,7 @@ impl MailboxStore for SqliteStore {
             .bind(i64::from(settings.recording_limit_s))
             .bind(settings.greeting.name())
             .bind(mailbox.own_greeting)
-            .bind(addresses_text(&settings.addresses))
+            .bind(addresses)
             .bind(mailbox.version)
             .bind(mailbox.created_at.as_unix_millis())
             .bind(mailbox.updated_at.as_unix_millis())
@@ -64,12 +69,17 @@ impl MailboxStore for SqliteStore {
 
     async fn mailbox(&self, id: MailboxId) -> Result<Option<StoredMailbox>, StoreError> {
         let row = sqlx::query(BY_ID).bind(id.to_string()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        match row {
+            Some(row) => Ok(Some(self.read_mailbox(&row).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn mailbox_by_number(&self, number: &str) -> Result<Option<StoredMailbox>, StoreError> {
         let row = sqlx::query(BY_NUMBER).bind(number).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let mailbox = self.read_mailbox(&row).await?;
+        Ok(Some(mailbox).filter(|mailbox| mailbox.deleted_at.is_none()))
     }
 
     async fn mailboxes(&self, page: Page) -> Result<Vec<StoredMailbox>, StoreError> {
@@ -77,11 +87,16 @@ impl MailboxStore for SqliteStore {
             (after.at.as_unix_millis(), MailboxId::from_u128(after.id).to_string())
         });
         let query = sqlx::query(PAGE).bind(at).bind(id).bind(i64::from(page.limit));
-        query.fetch_all(&self.readers).await?.iter().map(read).collect()
+        let mut mailboxes = Vec::new();
+        for row in query.fetch_all(&self.readers).await? {
+            mailboxes.push(self.read_mailbox(&row).await?);
+        }
+        Ok(mailboxes)
     }
 
     async fn update_mailbox(&self, mailbox: &StoredMailbox) -> Result<bool, StoreError> {
         let settings = &mailbox.settings;
+        let addresses = self.seal_addresses(mailbox.id, &settings.addresses).await?;
         let changed = sqlx::query(UPDATE)
             .bind(mailbox.id.to_string())
             .bind(mailbox.version)
@@ -91,7 +106,7 @@ impl MailboxStore for SqliteStore {
             .bind(i64::from(settings.recording_limit_s))
             .bind(settings.greeting.name())
             .bind(mailbox.own_greeting)
-            .bind(addresses_text(&settings.addresses))
+            .bind(addresses)
             .bind(mailbox.updated_at.as_unix_millis())
             .execute(&self.writer)
             .await?;
@@ -100,22 +115,65 @@ impl MailboxStore for SqliteStore {
 
     async fn delete_mailbox(&self, id: MailboxId, now: WallTime) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let deleted = sqlx::query(DELETE)
-            .bind(id.to_string())
-            .bind(now.as_unix_millis())
-            .execute(&mut *tx)
-            .await?;
-        if deleted.rows_affected() == 0 {
+        if !bury_mailbox(&mut tx, id, now).await? {
             return Ok(false);
         }
-        erase_everything(&mut tx, id, now).await?;
         tx.commit().await?;
+        // The job does it again, and also after a crash right here.
+        if let Err(why) = self.vault.destroy(&[id]).await {
+            warn!(mailbox = %id, %why, "A data key could not be destroyed at once; it will be.");
+        }
         Ok(true)
     }
 
     async fn own_greetings(&self) -> Result<Vec<MailboxId>, StoreError> {
         let rows: Vec<String> = sqlx::query_scalar(OWN_GREETINGS).fetch_all(&self.readers).await?;
         rows.iter().map(|id| id.parse().map_err(|_| unreadable(id, "a malformed id"))).collect()
+    }
+}
+
+/// Deletes a mailbox with everything in it. False when it was deleted before.
+pub(super) async fn bury_mailbox(
+    tx: &mut Transaction<'static, Sqlite>,
+    id: MailboxId,
+    now: WallTime,
+) -> Result<bool, StoreError> {
+    let deleted = count(tx, id).await?;
+    let query = sqlx::query(DELETE).bind(id.to_string()).bind(now.as_unix_millis());
+    if query.execute(&mut **tx).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    erase_everything(tx, id, now).await?;
+    open_deletion(tx, id, &deleted, now).await?;
+    Ok(true)
+}
+
+impl SqliteStore {
+    /// Deletes a mailbox that came back out of a backup.
+    pub(super) async fn delete_again(&self, id: MailboxId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        bury_mailbox(&mut tx, id, clock::now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn read_mailbox(&self, row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
+        let id: String = row.try_get("id")?;
+        let sealed: String = row.try_get("addresses")?;
+        let mut mailbox = read(row)?;
+        if sealed == NO_ADDRESSES {
+            return Ok(mailbox);
+        }
+        match opener(&self.vault, mailbox.id).await? {
+            Opener::Key(key) => {
+                mailbox.settings.addresses = read_addresses(&key, &id, &sealed)?;
+            }
+            // Between the key's end and the row's: it is as good as deleted.
+            Opener::Destroyed => {
+                mailbox.deleted_at = mailbox.deleted_at.or(Some(mailbox.updated_at));
+            }
+        }
+        Ok(mailbox)
     }
 }
 
@@ -131,12 +189,12 @@ async fn erase_everything(
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 
+/// All but the addresses, which are sealed.
 fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
     let id: String = row.try_get("id")?;
     let wrong = |what| unreadable(format!("mailbox {id}"), what);
     let language: String = row.try_get("language")?;
     let greeting: String = row.try_get("greeting")?;
-    let addresses: String = row.try_get("addresses")?;
     let settings = MailboxSettings {
         language: language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?,
         greeting: GreetingChoice::from_name(&greeting)
@@ -144,7 +202,7 @@ fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
         beep: row.try_get("beep")?,
         quiet_limit_s: row.try_get::<Option<i64>, _>("quiet_limit_s")?.map(|s| s as u32),
         recording_limit_s: row.try_get::<i64, _>("recording_limit_s")? as u32,
-        addresses: serde_json::from_str(&addresses).map_err(|_| wrong("malformed addresses"))?,
+        addresses: Vec::new(),
     };
     Ok(StoredMailbox {
         id: id.parse().map_err(|_| wrong("a malformed id"))?,
@@ -156,8 +214,4 @@ fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
         updated_at: time(row.try_get("updated_at")?),
         deleted_at: row.try_get::<Option<i64>, _>("deleted_at")?.map(time),
     })
-}
-
-fn addresses_text(addresses: &[String]) -> String {
-    serde_json::to_string(addresses).expect("strings are always JSON")
 }

@@ -8,10 +8,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::outbox::put_delivery;
+use super::sealed::seal_target;
 use super::{SqliteStore, time, unreadable};
 use crate::notice::{Notice, NoticeBody, NoticeId};
 use crate::outbox::Channel;
 use crate::store::{NoticeStore, StoreError};
+use crate::vault::Vault;
 
 const PUT: &str = "INSERT INTO notices \
     (id, kind, subject, mailbox, contract, language, payload, quiet_hours, created_at, expires_at) \
@@ -32,22 +34,24 @@ impl NoticeStore for SqliteStore {
         targets: &[(Channel, &str)],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        put_notice(&mut tx, notice, targets).await?;
+        put_notice(&mut tx, &self.vault, notice, targets).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
 /// Keeps a notice with a delivery for each target that has none yet. Without such a target
-/// nothing is kept: nobody is told.
+/// nothing is kept: nobody is told. Addresses and numbers of a mailbox are sealed with its key.
 pub(super) async fn put_notice(
     tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
     notice: &Notice,
     targets: &[(Channel, &str)],
 ) -> Result<(), StoreError> {
     let mut is_new = false;
-    for &target in targets {
-        is_new |= put_delivery(tx, notice.id, target, notice.created_at).await?;
+    for &(channel, target) in targets {
+        let Some(target) = seal_target(vault, notice, channel, target).await? else { continue };
+        is_new |= put_delivery(tx, notice.id, (channel, &target), notice.created_at).await?;
     }
     if !is_new {
         return Ok(());
