@@ -8,6 +8,7 @@ use lettre::Address;
 use lettre::message::Mailbox as MailAddress;
 use serde::{Deserialize, Serialize};
 
+use crate::rest::EdgeConfig;
 use crate::vault::VaultConfig;
 
 /// Settings of the control plane. The data folder is given apart, since every part shares it.
@@ -32,6 +33,10 @@ pub struct PlaneConfig {
     pub transcriptions_max: usize,
     /// Where data keys are kept and what wraps them.
     pub vault: VaultConfig,
+    /// Who may ask how much.
+    pub edge: EdgeConfig,
+    /// When only so many 050 numbers are left, the operator is told.
+    pub numbers_low_water: u32,
 }
 
 impl Default for PlaneConfig {
@@ -45,6 +50,8 @@ impl Default for PlaneConfig {
             smtp: None,
             transcriptions_max: 64,
             vault: VaultConfig::default(),
+            edge: EdgeConfig::default(),
+            numbers_low_water: 100,
         }
     }
 }

@@ -10,6 +10,7 @@ use crossbeam::channel::TrySendError;
 use engine_core::event::{MessageEvent, MessageState};
 use engine_core::handoff::WorkIn;
 use engine_core::id::{MailboxId, RecordingId};
+use engine_core::sound::{SoundBank, SoundId};
 use engine_core::text::Verdict;
 use engine_core::time::WallTime;
 use engine_core::work::{Rendered, Work, WorkError};
@@ -18,6 +19,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::backoff::backoff;
 use crate::clock;
+use crate::contract::ContractId;
+use crate::copies::Copies;
 use crate::events::EventHub;
 use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_MAX};
 use crate::message::{Message, MessageAudio, StoredState};
@@ -34,7 +37,9 @@ pub(crate) struct Jobs {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) vault: Vault,
+    pub(crate) copies: Copies,
     pub(crate) work: WorkIn,
+    pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     /// Wakes this worker.
     pub(crate) wake: Arc<Notify>,
@@ -53,6 +58,8 @@ pub(crate) enum JobError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
+    #[error("a copy of a notice cannot be removed: {0}")]
+    Copies(#[from] std::io::Error),
 }
 
 /// How an attempt at a job went.
@@ -88,9 +95,10 @@ impl Queue for Jobs {
     async fn attempt(&self, job: Job) {
         let went = match job.task {
             Task::Transcribe(message) => self.transcribe(&job, message).await,
-            Task::EraseMessage(message) => self.erase(&job, &objects_of(message)).await,
+            Task::EraseMessage(message) => self.erase_message(&job, message).await,
             Task::EraseGreeting(mailbox) => self.erase(&job, &[Object::Greeting(mailbox)]).await,
             Task::FinishDeletion(mailbox) => self.finish_deletion(&job, mailbox).await,
+            Task::EndContract(contract) => self.end_contract(&job, contract).await,
         };
         let went = went.unwrap_or_else(|why| Attempt::Failed(why.to_string()));
         if let Err(why) = self.settle(&job, went).await {
@@ -138,6 +146,12 @@ impl Jobs {
         Ok(())
     }
 
+    /// Removes a message's sound, and what lies in a folder of what was told of it.
+    async fn erase_message(&self, job: &Job, id: RecordingId) -> Result<Attempt, JobError> {
+        self.copies.forget(vec![id.into()]).await?;
+        self.erase(job, &objects_of(id)).await
+    }
+
     async fn erase(&self, job: &Job, objects: &[Object]) -> Result<Attempt, JobError> {
         for &object in objects {
             self.objects.remove(object).await?;
@@ -156,6 +170,7 @@ impl Jobs {
             self.store.end_job(job).await?;
             return Ok(Attempt::Done);
         };
+        self.copies.forget(deletion.notices.clone()).await?;
         self.store.scrub().await?;
         let key = self.vault.look_up(mailbox).await?;
         let now = clock::now();
@@ -166,12 +181,22 @@ impl Jobs {
         Ok(Attempt::Done)
     }
 
+    /// Ends a contract and forgets its greeting; the objects go with jobs of their own.
+    async fn end_contract(&self, job: &Job, id: ContractId) -> Result<Attempt, JobError> {
+        if let Some(mailbox) = self.store.end_contract(job, id, clock::now()).await? {
+            self.sounds.remove(SoundId::OwnGreeting(mailbox));
+            info!(contract = %id, "A contract has ended; everything of it is deleted.");
+            self.wake.notify_one();
+        }
+        Ok(Attempt::Done)
+    }
+
     async fn transcribe(&self, job: &Job, id: RecordingId) -> Result<Attempt, JobError> {
         let Some(message) = self.store.message(id).await? else {
             return Ok(Attempt::Hopeless("the message has no row".to_owned()));
         };
         if message.state == StoredState::Deleted {
-            return self.erase(job, &objects_of(id)).await;
+            return self.erase_message(job, id).await;
         }
         let Some(sound) = self.objects.get(Object::Recording(id)).await? else {
             return Ok(Attempt::Hopeless("the recording's object is missing".to_owned()));

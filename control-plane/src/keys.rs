@@ -57,6 +57,33 @@ pub enum Scope {
     /// Watch events.
     #[serde(rename = "events:read")]
     EventsRead,
+    /// See contracts, lines and terms.
+    #[serde(rename = "contracts:read")]
+    ContractsRead,
+    /// Apply, cancel and reinstate; change lines; publish terms.
+    #[serde(rename = "contracts:write")]
+    ContractsWrite,
+    /// See the pool of numbers.
+    #[serde(rename = "numbers:read")]
+    NumbersRead,
+    /// Add to the pool of numbers.
+    #[serde(rename = "numbers:write")]
+    NumbersWrite,
+    /// See campaigns and bills.
+    #[serde(rename = "billing:read")]
+    BillingRead,
+    /// Change campaigns, close months, adjust.
+    #[serde(rename = "billing:write")]
+    BillingWrite,
+    /// Read the audit log.
+    #[serde(rename = "audit:read")]
+    AuditRead,
+    /// See webhooks and their deliveries.
+    #[serde(rename = "webhooks:read")]
+    WebhooksRead,
+    /// Change webhooks, send again.
+    #[serde(rename = "webhooks:write")]
+    WebhooksWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -64,13 +91,22 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 16] = [
         Self::MailboxesRead,
         Self::MailboxesWrite,
         Self::MessagesRead,
         Self::MessagesWrite,
         Self::RecordingsRead,
         Self::EventsRead,
+        Self::ContractsRead,
+        Self::ContractsWrite,
+        Self::NumbersRead,
+        Self::NumbersWrite,
+        Self::BillingRead,
+        Self::BillingWrite,
+        Self::AuditRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::Admin,
     ];
 
@@ -83,6 +119,15 @@ impl Scope {
             Self::MessagesWrite => "messages:write",
             Self::RecordingsRead => "recordings:read",
             Self::EventsRead => "events:read",
+            Self::ContractsRead => "contracts:read",
+            Self::ContractsWrite => "contracts:write",
+            Self::NumbersRead => "numbers:read",
+            Self::NumbersWrite => "numbers:write",
+            Self::BillingRead => "billing:read",
+            Self::BillingWrite => "billing:write",
+            Self::AuditRead => "audit:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
             Self::Admin => "admin",
         }
     }
@@ -124,8 +169,8 @@ impl ApiKey {
 pub enum KeyError {
     /// Not a scope.
     #[error(
-        "{given:?} is no scope; choose from mailboxes:read, mailboxes:write, messages:read, \
-         messages:write, recordings:read, events:read, admin"
+        "{given:?} is no scope; choose from {}",
+        Scope::ALL.map(Scope::name).join(", ")
     )]
     UnknownScope {
         /// What was given.

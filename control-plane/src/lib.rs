@@ -4,40 +4,74 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
-//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `notice`,
-//! `outbox`, `quiet`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules: of mailboxes and messages `mailbox`, `message`, `search`, `wording`; of
+//! telling `backoff`, `notice`, `outbox`, `quiet`; of contracts `contract`, `line`, `numbers`,
+//! `serial`, `terms`; of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,
+//! `billing`. Shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! truth: a queue or a wake-up may be lost or come twice.
 
+pub mod audit;
 pub mod backoff;
+pub mod billing;
+pub mod blocked;
+pub mod campaign;
+pub mod cancellation;
 mod clock;
 pub mod config;
+pub mod contract;
+mod copies;
+#[cfg(test)]
+mod day_by_day;
 mod directory;
 mod events;
-pub mod forwarding_cost;
+mod guide;
 mod intake;
+pub mod japan;
 mod jobs;
 pub mod keys;
 pub mod limits;
+pub mod line;
 mod mail;
 pub mod mailbox;
 pub mod message;
+pub mod money;
 pub mod notice;
 mod notify;
+pub mod numbers;
 pub mod objects;
+pub mod one_time_code;
 pub mod outbox;
+pub mod pepper;
+pub mod plan;
 mod plane;
 pub mod quiet;
+mod rate;
+mod readiness;
 pub mod receipt;
 mod rest;
 mod sealing;
+pub mod search;
+pub mod serial;
+pub mod sessions;
+pub mod setup;
 pub mod store;
+pub mod subscriber;
+pub mod telephone;
 mod template;
+pub mod terms;
+pub mod turns;
+pub mod usage;
 pub mod vault;
 pub mod wording;
 mod worker;
+mod zip;
 
 pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};
 pub use mail::send::MailerError;
-pub use plane::{ControlPlane, PlaneDeps, PlaneError, Readiness};
+pub use plane::{ControlPlane, PlaneDeps, PlaneError};
+pub use rate::Rate;
+pub use readiness::Readiness;
+pub use rest::EdgeConfig;
+pub use sessions::{NewDevice, SessionError, Sessions};
 pub use vault::VaultConfig;

@@ -48,6 +48,10 @@ pub const DELIVERY_MAX: Duration = Duration::from_secs(90);
 /// Connections to the mail server.
 pub const SMTP_CONNECTIONS_MAX: u32 = 4;
 
+/// Callers whose requests are counted: keys, devices, addresses. About 40 bytes each.
+pub const RATES_REMEMBERED: usize = 200_000;
+/// Addresses of `X-Forwarded-For` that are read.
+pub const FORWARDED_HOPS_MAX: usize = 16;
 /// Largest JSON body.
 pub const JSON_BYTES_MAX: usize = 64 * 1_024;
 /// Largest greeting upload: 30 s of 48 kHz 24-bit stereo WAV fits.
@@ -60,12 +64,81 @@ pub const ADDRESS_BYTES_MAX: usize = 254;
 pub const PAGE_DEFAULT: u32 = 50;
 /// Most items of a page.
 pub const PAGE_MAX: u32 = 200;
+/// Callers that one mailbox can block.
+pub const BLOCKED_CALLERS_MAX: u32 = 200;
+/// Exports under way at once; each holds a list that grows by some 300 bytes a message.
+pub const EXPORTS_MAX: usize = 4;
+/// Messages that an export reads at once.
+pub const EXPORT_PAGE: u32 = 50;
+/// Longest query of a search, in characters.
+pub const SEARCH_CHARS_MAX: usize = 100;
+/// Messages that one search request reads at most; the cursor leads on from there.
+pub const SEARCH_SCAN_MAX: u32 = 2_000;
 /// Shortest quiet that may end a recording; less would cut people who think.
 pub const QUIET_LIMIT_S_MIN: u32 = 2;
 /// Longest quiet limit and recording limit (S16).
 pub const RECORDING_LIMIT_S_MAX: u32 = 60;
 /// Longest name of an API key.
 pub const KEY_NAME_CHARS_MAX: usize = 100;
+/// Longest name of a campaign.
+pub const CAMPAIGN_NAME_CHARS_MAX: usize = 100;
+/// Most months that a campaign gives away.
+pub const CAMPAIGN_FREE_MONTHS_MAX: u32 = 12;
+/// Largest correction of one closed month, either way, in yen without tax.
+pub const ADJUSTMENT_YEN_MAX: i64 = 1_000_000;
+/// Longest reason of a correction.
+pub const ADJUSTMENT_REASON_CHARS_MAX: usize = 200;
+/// Rest between a month's end and its closing, so that what was dated before midnight is kept.
+pub const MONTH_CLOSES_AFTER: Duration = Duration::from_mins(10);
+/// Longest forwarding target that is looked at, as people write numbers.
+pub const FORWARD_TARGET_CHARS_MAX: usize = 64;
+
+/// Longest reason of a line's flag.
+pub const REASON_CHARS_MAX: usize = 500;
+/// How long a number that was given back is not handed out again.
+pub const QUARANTINE: Duration = Duration::from_hours(180 * 24);
+/// Numbers that one request may take into the pool: one transaction of some tens of milliseconds.
+pub const NUMBERS_PER_REQUEST_MAX: u32 = 10_000;
+/// Longest Idempotency-Key.
+pub const REPEAT_KEY_CHARS_MAX: usize = 255;
+/// How long a repeated request is known again.
+pub const REPEAT_AGE_MAX: Duration = Duration::from_hours(24);
+/// Longest terms of service in one language that are kept here; both fit a JSON body.
+pub const TERMS_TEXT_CHARS_MAX: usize = 8_000;
+/// Longest address of terms of service.
+pub const TERMS_URL_CHARS_MAX: usize = 2_000;
+
+/// Longest name of a device.
+pub const DEVICE_NAME_CHARS_MAX: usize = 50;
+/// A device's last request is noted at most this often: each note is a write.
+pub const DEVICE_SEEN_STEP: Duration = Duration::from_hours(1);
+/// How long a set-up may take from its start to its last step.
+pub const SETUP_AGE_MAX: Duration = Duration::from_hours(24);
+/// Digits of a one-time code (S38).
+pub const CODE_DIGITS: u32 = 4;
+/// How long a one-time code holds (S38).
+pub const CODE_AGE_MAX: Duration = Duration::from_mins(10);
+/// Attempts at one code (S38).
+pub const CODE_TRIES_MAX: u32 = 5;
+/// Codes to one number in a minute (S38).
+pub const CODES_PER_NUMBER_MINUTE_MAX: u32 = 1;
+/// Codes to one number in an hour (S38).
+pub const CODES_PER_NUMBER_HOUR_MAX: u32 = 5;
+/// Codes to one number in a day: whoever holds a serial must not keep a phone ringing.
+pub const CODES_PER_NUMBER_DAY_MAX: u32 = 10;
+/// Wrong codes for one number in a day. Five tries at each of ten codes would hit one code in two hundred
+/// days; this leaves one in a thousand, and SMS that somebody notices on each of them.
+pub const WRONG_CODES_PER_NUMBER_DAY_MAX: u32 = 10;
+/// Codes asked from one address in an hour: several homes may share one.
+pub const CODES_PER_ADDRESS_HOUR_MAX: u32 = 30;
+/// Codes entered from one address in an hour.
+pub const TRIES_PER_ADDRESS_HOUR_MAX: u32 = 60;
+/// Set-ups begun from one address in an hour.
+pub const SETUPS_PER_ADDRESS_HOUR_MAX: u32 = 60;
+/// Serials entered from one address in an hour.
+pub const SERIALS_PER_ADDRESS_HOUR_MAX: u32 = 60;
+/// How long what was done is remembered; no limit may look further back.
+pub const TURN_AGE_MAX: Duration = Duration::from_hours(24);
 
 /// How long readiness trusts its last look at the store.
 pub const READINESS_KEPT: Duration = Duration::from_secs(1);
@@ -82,7 +155,11 @@ const _: () = assert!(SMTP_TIMEOUT.as_millis() < DELIVERY_MAX.as_millis());
 const _: () = assert!(DELIVERY_MAX.as_millis() < LEASE.as_millis());
 const _: () = assert!(BACKOFF_FIRST.as_millis() < BACKOFF_MAX.as_millis());
 const _: () = assert!(BACKOFF_MAX.as_millis() < DELIVERY_AGE_MAX.as_millis());
+const _: () = assert!(CODE_AGE_MAX.as_millis() < SETUP_AGE_MAX.as_millis());
+const _: () = assert!(CODES_PER_NUMBER_HOUR_MAX <= CODES_PER_NUMBER_DAY_MAX);
+const _: () = assert!(CODE_TRIES_MAX <= WRONG_CODES_PER_NUMBER_DAY_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(PAGE_MAX < SEARCH_SCAN_MAX);
 const _: () = assert!(JSON_BYTES_MAX < GREETING_BYTES_MAX);
 const _: () = assert!(
     RECORDING_LIMIT_S_MAX as u64 == engine_core::limits::RECORDING_MAX.as_secs(),

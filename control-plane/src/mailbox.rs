@@ -244,7 +244,8 @@ pub fn read_number(text: &str) -> Result<String, MailboxError> {
     if whole { Ok(format!("+8150{digits}")) } else { Err(MailboxError::Number) }
 }
 
-fn check_address(address: &str) -> Result<(), MailboxError> {
+/// Checks that a text is a mail address that can stand in a header.
+pub(crate) fn check_address(address: &str) -> Result<(), MailboxError> {
     let plain = address.len() <= ADDRESS_BYTES_MAX
         && address.is_ascii()
         && !address.contains(|c: char| c.is_ascii_control() || c == ' ');

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
 use crate::clock;
+use crate::copies::copy_name;
 use crate::events::EventHub;
 use crate::limits::{DELIVERIES_MAX, DELIVERY_MAX};
 use crate::mail::compose::{compose, delivery_name};
@@ -168,7 +169,10 @@ impl Outbox {
     async fn mail(&self, delivery: &Delivery, words: Words, mp3: Option<Bytes>) -> Outcome {
         let language = delivery.notice.language;
         match compose(&self.ways.from, delivery, language, words, mp3) {
-            Ok(mail) => self.ways.mailer.send(delivery_name(delivery), mail).await,
+            Ok(mail) => {
+                let name = copy_name(delivery, &delivery_name(delivery));
+                self.ways.mailer.send(name, mail).await
+            }
             Err(why) => Outcome::Permanent(why.to_string()),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,18 +24,22 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{ConfigError, PlaneConfig};
+use crate::copies::Copies;
 use crate::directory::StoreDirectory;
 use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
-use crate::limits::{READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::mail::send::{Mailer, MailerError};
 use crate::notify::{Outbox, Wakes, Ways};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
+use crate::pepper::{Pepper, PepperError};
+use crate::readiness::Readiness;
 use crate::rest;
 use crate::sealing::open_sealed;
+use crate::sessions::Sessions;
 use crate::store::{SharedStore, StoreError};
 use crate::template::{Links, TemplateError, Templates};
 use crate::vault::Vault;
@@ -68,6 +73,9 @@ pub enum PlaneError {
     /// The rows cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The pepper cannot be used.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
     /// The objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -88,24 +96,6 @@ impl From<TemplateError> for PlaneError {
     }
 }
 
-/// Whether the service can take calls and messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
-    /// Rows can be written.
-    pub store: bool,
-    /// The workers run.
-    pub workers: bool,
-    /// Work finds an engine.
-    pub engine: bool,
-}
-
-impl Readiness {
-    /// Whether everything is well.
-    pub const fn is_ready(&self) -> bool {
-        self.store && self.workers && self.engine
-    }
-}
-
 /// The control plane. Clones share one.
 #[derive(Clone)]
 pub struct ControlPlane {
@@ -123,12 +113,18 @@ pub(crate) struct Shared {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
     pub(crate) vault: Vault,
+    pub(crate) edge: rest::Edge,
+    pub(crate) copies: Copies,
     pub(crate) keys: Keys,
+    pub(crate) pepper: Pepper,
+    pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) mailer: Mailer,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
+    /// Places of exports.
+    pub(crate) exports: Arc<Semaphore>,
     /// Names this process in event ids.
     pub(crate) process: String,
     /// Ends streams that would otherwise never end.
@@ -165,6 +161,7 @@ impl ControlPlane {
         config.check()?;
         let vault = Vault::new(data_dir, &config.vault);
         let (store, objects) = open_sealed(data_dir, &vault).await?;
+        let pepper = Pepper::open(data_dir)?;
         let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let events = Arc::new(EventHub::new());
         let ways = Ways {
@@ -182,10 +179,13 @@ impl ControlPlane {
         };
         let shared = Shared {
             keys: Keys::new(store.clone()),
+            pepper,
+            sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
             mailer,
             greetings: Mutex::new(()),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
@@ -201,6 +201,8 @@ impl ControlPlane {
             store,
             objects,
             vault,
+            edge: rest::Edge::default(),
+            copies: Copies::new(data_dir),
         };
         let plane = Self { shared: Arc::new(shared) };
         plane.load_greetings().await?;
@@ -209,7 +211,10 @@ impl ControlPlane {
 
     /// Finds mailboxes by number, for calls.
     pub fn directory(&self) -> Arc<dyn Directory> {
-        Arc::new(StoreDirectory { store: self.shared.store.clone() })
+        Arc::new(StoreDirectory {
+            store: self.shared.store.clone(),
+            pepper: self.shared.pepper.clone(),
+        })
     }
 
     /// Takes events of calls, for watchers.
@@ -220,6 +225,11 @@ impl ControlPlane {
     /// Makes, lists and revokes API keys.
     pub fn keys(&self) -> Keys {
         self.shared.keys.clone()
+    }
+
+    /// Signs subscribers' devices in.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.sessions.clone()
     }
 
     /// The REST API with its documentation.
@@ -243,7 +253,8 @@ impl ControlPlane {
             closing.cancelled().await;
             tokio::time::sleep(REQUESTS_DRAIN_MAX).await;
         };
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop);
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
         tokio::select! {
             served = serving => served?,
             () = late => warn!("Some requests did not end in time and were cut."),
@@ -339,7 +350,9 @@ impl ControlPlane {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
             vault: shared.vault.clone(),
+            copies: shared.copies.clone(),
             work: shared.work.clone(),
+            sounds: shared.sounds.clone(),
             events: shared.events.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),

@@ -218,6 +218,7 @@ mod tests {
             mailbox: MailboxId::from_u128(7),
             requested_at: WallTime::from_unix_millis(1_800_000_000_000),
             deleted: Deleted { messages: 3, texts: 2, ..Deleted::default() },
+            notices: Vec::new(),
             receipt: None,
         };
         let at = WallTime::from_unix_millis(1_800_000_000_500);

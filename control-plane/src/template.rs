@@ -8,10 +8,10 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::forwarding_cost::forwarding_cost_yen;
 use crate::message::{Message, StoredState};
 use crate::notice::{Notice, NoticeBody};
 use crate::outbox::Channel;
+use crate::usage::forwarding_cost_yen;
 use crate::wording::{caller_words, confidence_notice, date_words, time_stamp, time_words};
 
 /// The template files of each channel and kind, Japanese and English; one that is missing does not

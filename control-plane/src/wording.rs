@@ -31,7 +31,7 @@ pub fn caller_words(caller: &Caller, language: Language) -> String {
 
 /// A Japanese number as it is written in Japan (`090-1234-5678`); others as they came, without
 /// anything that could break a header.
-fn number_words(number: &str, language: Language) -> String {
+pub(crate) fn number_words(number: &str, language: Language) -> String {
     let national = number.strip_prefix("+81").filter(|_| language == Language::Japanese);
     let Some(national) = national else {
         return number.chars().filter(|c| !c.is_control()).collect();
@@ -45,7 +45,7 @@ fn number_words(number: &str, language: Language) -> String {
 }
 
 /// A time in Japan, where there is no summer time and one zone.
-fn in_japan(time: WallTime) -> jiff::Zoned {
+pub(crate) fn in_japan(time: WallTime) -> jiff::Zoned {
     let timestamp = Timestamp::from_millisecond(time.as_unix_millis()).unwrap_or_default();
     timestamp.to_zoned(TimeZone::fixed(offset(9)))
 }

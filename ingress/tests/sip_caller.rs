@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine_core::codec::Codec;
 use engine_core::recording::EndReason;
-use house::{Did, House, NUMBER, SLOW, config};
+use house::{BLOCKED, Did, House, NUMBER, SLOW, config};
 use ingress::caller::{CallError, CallOptions, EndedBy, Progress, Talk, place_call};
 use ingress::media::MediaNotice;
 use ingress::sip::{SipConfig, SipServer, Transport};
@@ -129,12 +129,36 @@ async fn the_other_side_may_hang_up_first() {
     house.until_quiet().await;
 }
 
+/// S07: an unknown number is 404.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_reported() {
     let house = House::open(config()).await;
     let report = place_call(options(&house, "05099999999")).await.unwrap();
     assert_eq!((report.status(), report.ended_by), (404, EndedBy::Refused));
     assert_eq!((report.packets_sent, report.answered_after), (0, None));
+}
+
+/// RFC 3261 §21.6.2, RFC 5079 §5. No media is reserved and no watcher is told: there is no message
+/// and nothing to charge.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_caller_is_declined_before_the_call_costs_anything() {
+    let house = House::open(config()).await;
+    let anonymous = "sip:anonymous@anonymous.invalid";
+    let blocked = format!("sip:{BLOCKED}@127.0.0.1");
+    let table = [(blocked.as_str(), 603), (anonymous, 433), ("sip:+819000000002@127.0.0.1", 503)];
+    for (from, status) in table {
+        let options = CallOptions { from: from.to_owned(), ..options(&house, NUMBER) };
+        let report = place_call(options).await.unwrap();
+        assert_eq!((report.status(), report.ended_by), (status, EndedBy::Refused), "{from}");
+    }
+    house.until_quiet().await;
+    assert!(house.media.log().is_empty(), "no media was reserved");
+    assert!(house.events.states().is_empty());
+    let counters = house.server.counters();
+    assert_eq!((counters.answered, counters.refused.get("blocked caller")), (0, Some(&2)));
+    let report = place_call(options(&house, NUMBER)).await.unwrap();
+    assert_eq!(report.status(), 200, "others are answered");
+    house.until_quiet().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

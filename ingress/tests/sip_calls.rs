@@ -74,6 +74,7 @@ async fn calls_come_over_tcp_and_ipv6() {
     assert_eq!(answered, 12);
 }
 
+/// S07.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forwarded_call_reaches_the_subscribers_mailbox() {
     let house = House::open(config()).await;

@@ -27,6 +27,7 @@ CREATE TABLE deletions (
     mailbox      TEXT    NOT NULL PRIMARY KEY,
     requested_at INTEGER NOT NULL,
     deleted      TEXT    NOT NULL,                   -- JSON: how many of what
+    notices      TEXT    NOT NULL,                   -- JSON array: whose copies go along
     completed_at INTEGER,
     receipt      TEXT                                -- signed JSON
 ) STRICT;

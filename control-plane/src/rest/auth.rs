@@ -7,7 +7,9 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::problem::Problem;
-use crate::keys::Scope;
+use crate::audit::{Actor, Change};
+use crate::clock;
+use crate::keys::{KeyId, Scope};
 use crate::plane::ControlPlane;
 
 /// Names a scope as a type.
@@ -26,26 +28,57 @@ macro_rules! needs {
     )*};
 }
 
-needs! { MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead }
+needs! {
+    MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
+    ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead
+}
 
 /// Proof that the request came with a key that has the scope. Handlers take it first, so that
 /// nothing else of a request is looked at before.
-pub(crate) struct May<N>(PhantomData<N>);
+pub(crate) struct May<N> {
+    key: KeyId,
+    scope: PhantomData<N>,
+}
+
+impl<N> May<N> {
+    /// A change that the key's owner makes now.
+    pub(crate) fn change(&self) -> Change {
+        Change { by: Actor::Key(self.key), at: clock::now() }
+    }
+}
 
 impl<N: Needs> FromRequestParts<ControlPlane> for May<N> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, plane: &ControlPlane) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).ok_or_else(Problem::no_key)?;
-        let text = header.to_str().map_err(|_| Problem::wrong_key())?;
-        let (scheme, secret) = text.split_once(' ').ok_or_else(Problem::wrong_key)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Problem::no_key());
-        }
-        let key = plane.shared.keys.find(secret.trim()).await?.ok_or_else(Problem::wrong_key)?;
+        let secret = bearer(parts).map_err(|fault| match fault {
+            BearerFault::Missing => Problem::no_key(),
+            BearerFault::Malformed => Problem::wrong_key(),
+        })?;
+        let key = plane.shared.keys.find(secret).await?.ok_or_else(Problem::wrong_key)?;
         if key.may(N::SCOPE) {
-            Ok(Self(PhantomData))
+            Ok(Self { key: key.id, scope: PhantomData })
         } else {
             Err(Problem::missing_scope(N::SCOPE))
         }
+    }
+}
+
+/// Why a request shows no bearer token.
+pub(crate) enum BearerFault {
+    /// There is no such header, or one of another scheme.
+    Missing,
+    /// The header cannot be read.
+    Malformed,
+}
+
+/// The bearer token that a request shows (RFC 6750 §2.1).
+pub(crate) fn bearer(parts: &Parts) -> Result<&str, BearerFault> {
+    let header = parts.headers.get(AUTHORIZATION).ok_or(BearerFault::Missing)?;
+    let text = header.to_str().map_err(|_| BearerFault::Malformed)?;
+    let (scheme, secret) = text.split_once(' ').ok_or(BearerFault::Malformed)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(secret.trim())
+    } else {
+        Err(BearerFault::Missing)
     }
 }

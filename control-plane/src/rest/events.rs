@@ -72,6 +72,15 @@ pub(crate) async fn watch(
         query.mailbox.map(|text| text.parse()).transpose().map_err(
             |e: engine_core::id::IdError| Problem::new(Kind::MalformedQuery, e.to_string()),
         )?;
+    Ok(stream_of(&plane, mailbox, &headers))
+}
+
+/// The events of one mailbox, or of all.
+pub(crate) fn stream_of(
+    plane: &ControlPlane,
+    mailbox: Option<MailboxId>,
+    headers: &HeaderMap,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
     let process = plane.shared.process.clone();
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let (missed, live) = plane.shared.events.watch(last.map(|last| behind(last, &process)));
@@ -87,7 +96,7 @@ pub(crate) async fn watch(
     let events = events.take_until(plane.shared.closing.clone().cancelled_owned());
     let first = stream::once(std::future::ready(Ok(Event::default().retry(RETRY))));
     let keep_alive = KeepAlive::new().interval(EVENTS_KEEP_ALIVE).text("alive");
-    Ok(Sse::new(first.chain(events)).keep_alive(keep_alive))
+    Sse::new(first.chain(events)).keep_alive(keep_alive)
 }
 
 /// Numbers are of one process: a client of an older one is told all that this one kept.

@@ -45,6 +45,34 @@ impl<S: Send + Sync, T: FromStr<Err = IdError>> FromRequestParts<S> for PathId<T
     }
 }
 
+/// The two ids in a path.
+pub(crate) struct PathIds<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S, A, B> FromRequestParts<S> for PathIds<A, B>
+where
+    S: Send + Sync,
+    A: FromStr<Err = IdError>,
+    B: FromStr<Err = IdError>,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((a, b)) = Path::<(String, String)>::from_request_parts(parts, state).await?;
+        let malformed = |e: IdError| Problem::new(Kind::MalformedPath, e.to_string());
+        Ok(Self(a.parse().map_err(malformed)?, b.parse().map_err(malformed)?))
+    }
+}
+
+/// Several things in a path, or one that is no id.
+pub(crate) struct PathOf<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(parts) = Path::<T>::from_request_parts(parts, state).await?;
+        Ok(Self(parts))
+    }
+}
+
 /// The query.
 pub(crate) struct QueryOf<T>(pub(crate) T);
 

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use bytes::Bytes;
 use engine_core::id::MailboxId;
 use engine_core::sound::SoundId;
 use sha2::{Digest, Sha256};
@@ -32,8 +33,18 @@ pub(crate) async fn put(
     headers: HeaderMap,
     RawBody(file): RawBody,
 ) -> Result<axum::Json<MailboxView>, Problem> {
-    check_type(&headers)?;
-    find(&plane, id).await?;
+    Ok(axum::Json(put_of(&plane, id, &headers, file).await?))
+}
+
+/// Puts a mailbox's own greeting and chooses it.
+pub(crate) async fn put_of(
+    plane: &ControlPlane,
+    id: MailboxId,
+    headers: &HeaderMap,
+    file: Bytes,
+) -> Result<MailboxView, Problem> {
+    check_type(headers)?;
+    find(plane, id).await?;
     let sounds = plane.shared.sounds.clone();
     // Decoding takes long: not on a thread that serves others.
     let read = tokio::task::spawn_blocking(move || sounds.read_greeting(&file)).await;
@@ -42,7 +53,7 @@ pub(crate) async fn put(
     // Object, row and bank must speak of the same sound.
     let _turn = plane.shared.greetings.lock().await;
     plane.shared.objects.put(Object::Greeting(id), id, wav.clone()).await?;
-    let changed = change(&plane, id, |mailbox| {
+    let changed = change(plane, id, |mailbox| {
         mailbox.own_greeting = true;
         mailbox.settings.greeting = GreetingChoice::Own;
     });
@@ -62,7 +73,7 @@ pub(crate) async fn put(
     put.await
         .map_err(|_| failed())?
         .map_err(|why| Problem::new(Kind::InvalidSound, why.to_string()))?;
-    Ok(axum::Json(mailbox.into()))
+    Ok(mailbox.into())
 }
 
 /// Gives the greeting as mono 16 kHz WAV.
@@ -77,14 +88,23 @@ pub(crate) async fn get(
     PathId(id): PathId<MailboxId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mailbox = find(&plane, id).await?;
+    get_of(&plane, id, &headers).await
+}
+
+/// A mailbox's own greeting as the request's headers want it.
+pub(crate) async fn get_of(
+    plane: &ControlPlane,
+    id: MailboxId,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let mailbox = find(plane, id).await?;
     let missing = || Problem::not_found("greeting of this mailbox's own; upload one with PUT");
     if !mailbox.own_greeting {
         return Err(missing());
     }
     let wav = plane.shared.objects.get(Object::Greeting(id)).await?.ok_or_else(missing)?;
     let tag = hex::encode(Sha256::digest(&wav));
-    Ok(answer(&headers, &wav, "audio/wav", &tag))
+    Ok(answer(headers, &wav, "audio/wav", &tag))
 }
 
 /// Removes the greeting; callers hear the default one again.
@@ -96,9 +116,15 @@ pub(crate) async fn remove(
     State(plane): State<ControlPlane>,
     PathId(id): PathId<MailboxId>,
 ) -> Result<StatusCode, Problem> {
+    remove_of(&plane, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a mailbox's own greeting.
+pub(crate) async fn remove_of(plane: &ControlPlane, id: MailboxId) -> Result<(), Problem> {
     let _turn = plane.shared.greetings.lock().await;
     // The row first: a call must not look for a sound that is gone.
-    let changed = change(&plane, id, |mailbox| {
+    let changed = change(plane, id, |mailbox| {
         mailbox.own_greeting = false;
         if mailbox.settings.greeting == GreetingChoice::Own {
             mailbox.settings.greeting = GreetingChoice::Default;
@@ -107,7 +133,7 @@ pub(crate) async fn remove(
     changed.await?;
     plane.shared.sounds.remove(SoundId::OwnGreeting(id));
     plane.shared.objects.remove(Object::Greeting(id)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {

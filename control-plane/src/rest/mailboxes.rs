@@ -194,7 +194,7 @@ pub(crate) struct MailboxChange {
 }
 
 /// Addresses as clients should send them: somewhat stricter than what is taken.
-fn addresses_schema() -> Array {
+pub(crate) fn addresses_schema() -> Array {
     // Bounded so that whatever fits also fits RFC 5321 §4.5.3.1 (64 octets before the @).
     let pattern = concat!(
         "^[A-Za-z0-9]{1,40}([._+-][A-Za-z0-9]{1,7}){0,3}",
@@ -212,12 +212,14 @@ fn addresses_schema() -> Array {
 
 /// Tells `null` (`Some(None)`) from nothing at all (`None`, by `serde(default)`).
 #[expect(clippy::option_option, reason = "a merge patch has three answers: left out, null, value")]
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Whole>>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 impl MailboxChange {
-    fn apply(self, settings: &mut MailboxSettings) {
+    pub(crate) fn apply(self, settings: &mut MailboxSettings) {
         let old = std::mem::take(settings);
         *settings = MailboxSettings {
             language: self.language.map_or(old.language, Into::into),

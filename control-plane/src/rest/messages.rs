@@ -14,11 +14,12 @@ use super::extract::{JsonBody, PathId, QueryOf};
 use super::mailboxes;
 use super::page::{PageOf, cut, read_page};
 use super::problem::{Kind, Problem};
+use super::scan::{place, scan};
 use crate::clock;
-use crate::forwarding_cost::forwarding_cost_yen;
 use crate::message::{Message, MessageText, StoredState};
 use crate::plane::ControlPlane;
-use crate::store::After;
+use crate::search::Needle;
+use crate::usage::forwarding_cost_yen;
 use crate::wording::{confidence_notice, time_utc};
 
 /// How far a message has come.
@@ -172,6 +173,11 @@ pub(crate) struct MessagesQuery {
     cursor: Option<String>,
     /// Only read (`true`) or only unread (`false`) ones.
     read: Option<bool>,
+    /// Only those whose text holds all these words. Full and half width, capitals, katakana and
+    /// hiragana are alike; punctuation does not count. One request reads a bounded number of
+    /// messages: a page may be short or empty and still have a `next`.
+    #[param(min_length = 1, max_length = 100, pattern = "^[0-9A-Za-zぁ-んァ-ヶ一-龠]+$")]
+    q: Option<String>,
 }
 
 /// A change of a message.
@@ -208,7 +214,7 @@ pub(crate) struct SegmentsView {
     segments: Vec<SegmentView>,
 }
 
-/// Lists a mailbox's messages, newest first.
+/// Lists a mailbox's messages, newest first; with `q` those whose text holds it.
 #[utoipa::path(get, path = "/v1/mailboxes/{id}/messages", tag = "messages",
     params(("id" = String, Path, format = Uuid), MessagesQuery),
     responses((status = 200, body = PageOf<MessageView>)), security(("key" = ["messages:read"])))]
@@ -218,15 +224,24 @@ pub(crate) async fn list(
     PathId(id): PathId<MailboxId>,
     QueryOf(query): QueryOf<MessagesQuery>,
 ) -> Result<axum::Json<PageOf<MessageView>>, Problem> {
+    Ok(axum::Json(list_of(&plane, id, query).await?))
+}
+
+/// A page of a mailbox's messages.
+pub(crate) async fn list_of(
+    plane: &ControlPlane,
+    id: MailboxId,
+    query: MessagesQuery,
+) -> Result<PageOf<MessageView>, Problem> {
     let page = read_page(query.limit, query.cursor.as_deref())?;
-    mailboxes::find(&plane, id).await?;
-    let found = plane.shared.store.messages(id, query.read, page).await?;
-    let at = |message: &Message| After {
-        at: message.arrived.received_at,
-        id: message.arrived.id.as_u128(),
+    let needle = query.q.as_deref().map(Needle::new).transpose()?;
+    mailboxes::find(plane, id).await?;
+    let store = &plane.shared.store;
+    let (items, next) = match needle {
+        Some(needle) => scan(&**store, id, query.read, &needle, page).await?,
+        None => cut(store.messages(id, query.read, page).await?, page, place),
     };
-    let (items, next) = cut(found, page, at);
-    Ok(axum::Json(PageOf { items: items.into_iter().map(Into::into).collect(), next }))
+    Ok(PageOf { items: items.into_iter().map(Into::into).collect(), next })
 }
 
 /// Shows a message.
@@ -251,9 +266,19 @@ pub(crate) async fn update(
     PathId(id): PathId<RecordingId>,
     JsonBody(change): JsonBody<MessageChange>,
 ) -> Result<axum::Json<MessageView>, Problem> {
+    mark(&plane, id, &change).await?;
+    Ok(axum::Json(find(&plane, id).await?.into()))
+}
+
+/// Marks a message as asked, if it is there.
+pub(crate) async fn mark(
+    plane: &ControlPlane,
+    id: RecordingId,
+    change: &MessageChange,
+) -> Result<(), Problem> {
     let read_at = change.read.then(clock::now);
     plane.shared.store.mark_read(id, read_at).await?;
-    Ok(axum::Json(find(&plane, id).await?.into()))
+    Ok(())
 }
 
 /// Deletes a message's text and sound, for ever.
@@ -265,14 +290,21 @@ pub(crate) async fn remove(
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
 ) -> Result<StatusCode, Problem> {
-    if plane.shared.store.delete_message(id, clock::now()).await? {
-        plane.shared.jobs_wake.notify_one();
-    } else {
+    if !delete(&plane, id).await? {
         // Deleting again is no error; deleting what never was is.
         let row = plane.shared.store.message(id).await?;
         row.ok_or_else(|| Problem::not_found("message with this id"))?;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a message; false when there is none or it was deleted before.
+pub(crate) async fn delete(plane: &ControlPlane, id: RecordingId) -> Result<bool, Problem> {
+    let deleted = plane.shared.store.delete_message(id, clock::now()).await?;
+    if deleted {
+        plane.shared.jobs_wake.notify_one();
+    }
+    Ok(deleted)
 }
 
 /// Gives the text alone; empty when there are no words.
@@ -285,7 +317,12 @@ pub(crate) async fn text(
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
 ) -> Result<impl IntoResponse, Problem> {
-    let text = find_text(&plane, id).await?;
+    text_of(find(&plane, id).await?)
+}
+
+/// A message's text alone.
+pub(crate) fn text_of(message: Message) -> Result<impl IntoResponse + use<>, Problem> {
+    let text = take_text(message)?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text.text.into_inner()))
 }
 
@@ -298,18 +335,19 @@ pub(crate) async fn segments(
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
 ) -> Result<axum::Json<SegmentsView>, Problem> {
-    let text = find_text(&plane, id).await?;
+    Ok(axum::Json(segments_of(find(&plane, id).await?)?))
+}
+
+/// A message's text in pieces.
+pub(crate) fn segments_of(message: Message) -> Result<SegmentsView, Problem> {
+    let text = take_text(message)?;
     let segments = text.segments.into_iter().map(|segment| SegmentView {
         start_ms: segment.start_ms,
         end_ms: segment.end_ms,
         text: segment.text.into_inner(),
         confidence: segment.confidence,
     });
-    Ok(axum::Json(SegmentsView {
-        language: text.language,
-        model: text.model,
-        segments: segments.collect(),
-    }))
+    Ok(SegmentsView { language: text.language, model: text.model, segments: segments.collect() })
 }
 
 /// The message, or the problem that it is unknown or deleted.
@@ -331,8 +369,7 @@ pub(crate) fn lacks(message: &Message, what: &str) -> Problem {
     }
 }
 
-async fn find_text(plane: &ControlPlane, id: RecordingId) -> Result<MessageText, Problem> {
-    let mut message = find(plane, id).await?;
+fn take_text(mut message: Message) -> Result<MessageText, Problem> {
     let text = message.text.take();
     text.ok_or_else(|| lacks(&message, "text"))
 }

@@ -17,18 +17,37 @@ use self::problem::{Kind, Problem};
 use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
+mod audit;
 mod auth;
+mod blocked;
 mod bytes;
+mod contracts;
+mod deletions;
+mod devices;
+mod edge;
 mod events;
+mod export;
 mod extract;
 mod greeting;
+mod guides;
+mod lines;
 mod mailboxes;
+mod me_messages;
+mod me_settings;
 mod messages;
+mod numbers;
 mod openapi;
 mod page;
 mod problem;
+mod repeat;
+mod scan;
 mod service;
 mod sound;
+mod subscriber;
+mod terms;
+
+pub(crate) use self::edge::Edge;
+pub use self::edge::EdgeConfig;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -39,18 +58,40 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 pub(crate) fn router(plane: ControlPlane) -> axum::Router {
     let greetings = OpenApiRouter::new()
         .routes(routes!(greeting::put, greeting::get, greeting::remove))
+        .routes(routes!(
+            me_settings::put_greeting,
+            me_settings::get_greeting,
+            me_settings::remove_greeting
+        ))
         .layer(DefaultBodyLimit::max(GREETING_BYTES_MAX))
         .layer(middleware::from_fn(refuse_long::<GREETING_BYTES_MAX>));
     let api = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(mailboxes::create, mailboxes::list))
         .routes(routes!(mailboxes::show, mailboxes::update, mailboxes::remove))
+        .routes(routes!(blocked::list, blocked::block))
+        .routes(routes!(blocked::unblock))
+        .routes(routes!(export::export))
         .routes(routes!(messages::list))
         .routes(routes!(messages::show, messages::update, messages::remove))
         .routes(routes!(messages::text))
         .routes(routes!(messages::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
+        .routes(routes!(contracts::create, contracts::list))
+        .routes(routes!(contracts::show))
+        .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
+        .routes(routes!(lines::show))
+        .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
+        .routes(routes!(lines::set_flag, lines::clear_flag))
+        .routes(routes!(numbers::add, numbers::count))
+        .routes(routes!(terms::publish, terms::list))
+        .routes(routes!(audit::list))
+        .routes(routes!(deletions::show))
+        .routes(routes!(deletions::key))
         .routes(routes!(events::watch))
+        .merge(subscribers())
+        .routes(routes!(guides::list))
+        .routes(routes!(guides::show))
         .routes(routes!(service::capabilities))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
@@ -66,8 +107,26 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn_with_state(plane.clone(), edge::admit))
+        .layer(middleware::from_fn_with_state(plane.clone(), edge::secure))
         .layer(middleware::from_fn(around))
         .with_state(plane)
+}
+
+/// What a subscriber's own app talks to.
+fn subscribers() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(devices::list, devices::sign_out_all))
+        .routes(routes!(devices::rename, devices::sign_out))
+        .routes(routes!(devices::sign_out_self))
+        .routes(routes!(me_messages::list))
+        .routes(routes!(me_messages::show, me_messages::update, me_messages::remove))
+        .routes(routes!(me_messages::text))
+        .routes(routes!(me_messages::segments))
+        .routes(routes!(me_messages::audio))
+        .routes(routes!(me_messages::events))
+        .routes(routes!(me_settings::show, me_settings::update))
+        .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }
 
 /// Gives every request an id, and every answer the headers that all answers carry.

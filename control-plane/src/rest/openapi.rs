@@ -21,7 +21,14 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
     tags(
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
+        (name = "contracts", description = "From application to end"),
+        (name = "lines", description = "Subscribers' own numbers: which voicemail, what stands against them"),
+        (name = "numbers", description = "The pool of 050 numbers"),
+        (name = "terms", description = "Terms of service"),
+        (name = "audit", description = "Who changed what"),
         (name = "events", description = "What happens now"),
+        (name = "subscriber", description = "What a subscriber's own app sees and changes"),
+        (name = "guides", description = "How to forward calls to the 050 number"),
         (name = "service", description = "What this deployment offers, and how it is")
     ),
     components(schemas(ProblemBody)),
@@ -39,13 +46,20 @@ impl Modify for Key {
         api.components
             .get_or_insert_default()
             .add_security_scheme("key", SecurityScheme::Http(bearer));
+        let mut bearer = Http::new(HttpAuthScheme::Bearer);
+        bearer.bearer_format = Some("rst_…".to_owned());
+        bearer.description = Some("The session of a subscriber's device".to_owned());
+        api.components
+            .get_or_insert_default()
+            .add_security_scheme("session", SecurityScheme::Http(bearer));
     }
 }
 
 /// Adds to every operation what it may refuse.
 pub(crate) fn document_refusals(api: &mut Description) {
     for (path, item) in &mut api.paths.paths {
-        let by_id = path.contains('{');
+        // Any line can be asked about: none is unknown.
+        let by_id = path.contains('{') && !path.contains("{line}");
         for operation in operations(item) {
             for (status, words) in refusals(operation, path, by_id) {
                 let taken = operation.responses.responses.contains_key(status);
@@ -75,18 +89,24 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
-    let may_conflict = has_body && changes_mailbox || may_wait || path.ends_with("/greeting");
+    let is_deletion = path.starts_with("/v1/deletions");
+    let may_conflict = changes_mailbox || may_wait || is_deletion || path.ends_with("/greeting");
+    let is_counted = path.starts_with("/v1/");
+    let is_subscribers = path.starts_with("/v1/me");
+    // Guides are data of the program: there is none to delete.
+    let may_be_gone = by_id && !path.starts_with("/v1/guides") && !is_deletion;
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
-        (has_key, "401", "The API key is missing, unknown or revoked"),
-        (has_key, "403", "The API key lacks the scope"),
+        (has_key, "401", "The API key or session is missing, unknown or over"),
+        (has_key && !is_subscribers, "403", "The API key lacks the scope"),
         (by_id, "404", "There is no such thing"),
         (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
-        (by_id, "410", "It was deleted"),
+        (may_be_gone || is_subscribers, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The media type is not taken here"),
         (has_range, "416", "The range lies outside"),
         (has_body, "422", "A field or the sound cannot be so"),
+        (is_counted, "429", "Too many requests; Retry-After says when to come back"),
         (has_key, "500", "The service failed"),
         (has_key, "503", "The service cannot do this now"),
     ];

@@ -54,7 +54,8 @@ pub(crate) fn cut<T>(
     (items, next)
 }
 
-fn write_cursor(after: After) -> String {
+/// Writes the place of the last item that was seen.
+pub(crate) fn write_cursor(after: After) -> String {
     format!("{:016x}{:032x}", after.at.as_unix_millis() as u64, after.id)
 }
 

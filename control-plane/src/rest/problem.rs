@@ -8,10 +8,16 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::contract::ContractError;
 use crate::keys::Scope;
+use crate::line::LineError;
 use crate::mailbox::MailboxError;
+use crate::numbers::NumberError;
 use crate::objects::ObjectError;
+use crate::search::SearchError;
 use crate::store::StoreError;
+use crate::subscriber::DeviceNameError;
+use crate::terms::TermsError;
 
 /// Media type of problem details (RFC 9457 §3).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -22,26 +28,40 @@ pub(crate) enum Kind {
     MalformedBody,
     MalformedPath,
     MalformedQuery,
+    MalformedHeader,
     NoKey,
     WrongKey,
     MissingScope,
+    NoSession,
+    WrongSession,
     NotFound,
     MethodNotAllowed,
     NumberTaken,
+    ContractExists,
+    CarrierVoicemailActive,
+    MailboxOfContract,
+    TermsNotAccepted,
+    SerialUnknown,
+    SerialRedeemed,
     ChangedMeanwhile,
+    BlockedCallersFull,
     NotReady,
     Gone,
     BodyTooLarge,
     UnsupportedMediaType,
+    RepeatKeyReused,
     RangeNotSatisfiable,
     InvalidField,
     InvalidSound,
+    TooManyRequests,
     Internal,
+    NoNumberFree,
     Unavailable,
 }
 
 impl Kind {
     /// Status, stable code, title.
+    #[expect(clippy::too_many_lines, reason = "one table, one kind after the other")]
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::MalformedBody => {
@@ -53,12 +73,19 @@ impl Kind {
             Self::MalformedQuery => {
                 (StatusCode::BAD_REQUEST, "malformed_query", "The query cannot be read")
             }
+            Self::MalformedHeader => {
+                (StatusCode::BAD_REQUEST, "malformed_header", "A header cannot be read")
+            }
             Self::NoKey => (StatusCode::UNAUTHORIZED, "no_key", "An API key is needed"),
             Self::WrongKey => {
                 (StatusCode::UNAUTHORIZED, "wrong_key", "The API key is unknown or revoked")
             }
             Self::MissingScope => {
                 (StatusCode::FORBIDDEN, "missing_scope", "The API key may not do this")
+            }
+            Self::NoSession => (StatusCode::UNAUTHORIZED, "no_session", "A session is needed"),
+            Self::WrongSession => {
+                (StatusCode::UNAUTHORIZED, "wrong_session", "The session is unknown or over")
             }
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => (
@@ -69,8 +96,31 @@ impl Kind {
             Self::NumberTaken => {
                 (StatusCode::CONFLICT, "number_taken", "The number already has a mailbox")
             }
+            Self::ContractExists => {
+                (StatusCode::CONFLICT, "contract_exists", "The line already has a contract")
+            }
+            Self::CarrierVoicemailActive => (
+                StatusCode::CONFLICT,
+                "carrier_voicemail_active",
+                "The line has the carrier's own voicemail",
+            ),
+            Self::MailboxOfContract => {
+                (StatusCode::CONFLICT, "mailbox_of_contract", "The mailbox belongs to a contract")
+            }
+            Self::TermsNotAccepted => {
+                (StatusCode::CONFLICT, "terms_not_accepted", "The terms were not accepted")
+            }
+            Self::SerialUnknown => {
+                (StatusCode::NOT_FOUND, "serial_unknown", "The serial number is unknown")
+            }
+            Self::SerialRedeemed => {
+                (StatusCode::CONFLICT, "serial_redeemed", "The serial number was redeemed")
+            }
             Self::ChangedMeanwhile => {
                 (StatusCode::CONFLICT, "changed_meanwhile", "Another change came between")
+            }
+            Self::BlockedCallersFull => {
+                (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")
             }
             Self::NotReady => (StatusCode::CONFLICT, "not_ready", "This is not made yet"),
             Self::Gone => (StatusCode::GONE, "gone", "This was deleted"),
@@ -81,6 +131,11 @@ impl Kind {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "This path does not take this media type",
+            ),
+            Self::RepeatKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The Idempotency-Key belongs to another request",
             ),
             Self::RangeNotSatisfiable => (
                 StatusCode::RANGE_NOT_SATISFIABLE,
@@ -93,7 +148,13 @@ impl Kind {
             Self::InvalidSound => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_sound", "The sound cannot be used")
             }
+            Self::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests")
+            }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
+            Self::NoNumberFree => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_number_free", "No 050 number is free")
+            }
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")
             }
@@ -136,6 +197,12 @@ impl Problem {
         Self { kind, detail: detail.into(), field: None, header: None }
     }
 
+    /// Names the field that is meant.
+    pub(crate) fn about(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
     fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         // Values come from this module and are ASCII; one that is not is left out.
         self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
@@ -161,6 +228,18 @@ impl Problem {
         Self::new(Kind::WrongKey, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
+    pub(crate) fn no_session() -> Self {
+        let detail = "send the header Authorization: Bearer rst_… with the token that the set-up \
+                      gave; begin a set-up with POST /v1/setup";
+        Self::new(Kind::NoSession, detail).with_header(WWW_AUTHENTICATE, "Bearer realm=\"rusuden\"")
+    }
+
+    pub(crate) fn wrong_session() -> Self {
+        let detail = "the session is malformed, unknown or signed out; set the app up again";
+        let challenge = "Bearer realm=\"rusuden\", error=\"invalid_token\"";
+        Self::new(Kind::WrongSession, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
     pub(crate) fn missing_scope(scope: Scope) -> Self {
         let name = scope.name();
         let detail = format!("this needs a key with the scope {name}");
@@ -173,8 +252,21 @@ impl Problem {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }
 
+    /// A field that cannot be so.
+    pub(crate) fn of_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
+    }
+
     pub(crate) fn gone(what: &str) -> Self {
         Self::new(Kind::Gone, format!("the {what} was deleted and cannot be restored"))
+    }
+
+    /// One request too many; the next one is taken after `wait`.
+    pub(crate) fn too_many_requests(wait: std::time::Duration) -> Self {
+        // RFC 9110 §10.2.3: whole seconds, so that who waits as long is not too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("slow down: the next request is taken in {seconds} s");
+        Self::new(Kind::TooManyRequests, detail).with_header(RETRY_AFTER, &seconds.to_string())
     }
 
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
@@ -209,6 +301,7 @@ impl From<StoreError> for Problem {
             StoreError::NumberTaken { .. } => {
                 Self { field: Some("number"), ..Self::new(Kind::NumberTaken, error.to_string()) }
             }
+            StoreError::Contract(error) => error.into(),
             StoreError::Unreadable { .. } | StoreError::Vault(_) => {
                 error!(%error, "A row cannot be read.");
                 Self::new(Kind::Internal, "a row cannot be read; the service's log says which")
@@ -217,6 +310,31 @@ impl From<StoreError> for Problem {
                 error!(%error, "The store failed a request.");
                 Self::unavailable("the store cannot answer now; try again in a few seconds")
             }
+        }
+    }
+}
+
+impl From<ContractError> for Problem {
+    fn from(error: ContractError) -> Self {
+        let kind = match error {
+            ContractError::Email => Kind::InvalidField,
+            ContractError::Unknown => Kind::NotFound,
+            ContractError::Over => Kind::Gone,
+            ContractError::Exists { .. } => Kind::ContractExists,
+            ContractError::CarrierVoicemailActive => Kind::CarrierVoicemailActive,
+            ContractError::SerialUnknown => Kind::SerialUnknown,
+            ContractError::SerialRedeemed => Kind::SerialRedeemed,
+            ContractError::TermsNotAccepted { .. } => Kind::TermsNotAccepted,
+            ContractError::NoNumberFree => Kind::NoNumberFree,
+            ContractError::KeyReused => Kind::RepeatKeyReused,
+            ContractError::MailboxOfContract => Kind::MailboxOfContract,
+        };
+        let field = (error == ContractError::Email).then_some("email");
+        let problem = Self { field, ..Self::new(kind, error.to_string()) };
+        match kind {
+            // Numbers come with the operator's next range, or out of quarantine.
+            Kind::NoNumberFree => problem.with_header(RETRY_AFTER, "3600"),
+            _ => problem,
         }
     }
 }
@@ -231,6 +349,36 @@ impl From<ObjectError> for Problem {
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
         Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
+    }
+}
+
+impl From<LineError> for Problem {
+    fn from(error: LineError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<NumberError> for Problem {
+    fn from(error: NumberError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<TermsError> for Problem {
+    fn from(error: TermsError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<DeviceNameError> for Problem {
+    fn from(error: DeviceNameError) -> Self {
+        Self::new(Kind::InvalidField, error.to_string()).about("name")
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        Self { field: Some("q"), ..Self::new(Kind::MalformedQuery, error.to_string()) }
     }
 }
 

@@ -6,9 +6,13 @@ use engine_core::codec::Codec;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::forwarding_cost::{UNIT_MS, UNIT_YEN_WITH_TAX};
+use crate::guide;
 use crate::limits::{ADDRESSES_MAX, GREETING_BYTES_MAX, RECORDING_LIMIT_S_MAX};
 use crate::plane::ControlPlane;
+use crate::usage::{UNIT_MS, UNIT_YEN_WITH_TAX};
+
+/// As of when the reference's facts about phones and charges were stated.
+const REFERENCE_AS_OF: &str = "2022-11";
 
 /// What this deployment offers (S02).
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,8 +36,26 @@ pub(crate) struct Capabilities {
     /// How subscribers are told.
     notifications: Vec<Notification>,
     forwarding_charge: ForwardingCharge,
-    /// What can be done with messages.
-    features: [&'static str; 8],
+    app: App,
+    /// Carriers for which there is a forwarding guide.
+    guides: Vec<&'static str>,
+    /// What can be done.
+    features: [&'static str; 12],
+}
+
+/// What the inbox asks of a phone (S47–S51).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct App {
+    /// Oldest Android.
+    android_min: &'static str,
+    /// Oldest iOS.
+    ios_min: &'static str,
+    /// Room it takes, about, in megabytes.
+    size_mb: u32,
+    /// Memory: as the phone's system recommends.
+    memory: &'static str,
+    /// As of when this is known to hold: `yyyy-mm`.
+    as_of: &'static str,
 }
 
 /// A way to be told.
@@ -54,6 +76,8 @@ pub(crate) struct ForwardingCharge {
     unit_yen_with_tax: i64,
     /// Length of a unit, in seconds.
     unit_s: u64,
+    /// As of when this is known to hold: `yyyy-mm`.
+    as_of: &'static str,
 }
 
 /// States what this deployment offers.
@@ -77,7 +101,16 @@ pub(crate) async fn capabilities(State(plane): State<ControlPlane>) -> axum::Jso
         forwarding_charge: ForwardingCharge {
             unit_yen_with_tax: UNIT_YEN_WITH_TAX,
             unit_s: UNIT_MS / 1_000,
+            as_of: REFERENCE_AS_OF,
         },
+        app: App {
+            android_min: "6.0",
+            ios_min: "13",
+            size_mb: 40,
+            memory: "os_recommended",
+            as_of: REFERENCE_AS_OF,
+        },
+        guides: guide::all().iter().map(|guide| guide.carrier.as_str()).collect(),
         features: [
             "transcription",
             "segments",
@@ -87,6 +120,10 @@ pub(crate) async fn capabilities(State(plane): State<ControlPlane>) -> axum::Jso
             "mail_with_mp3",
             "events",
             "recording_download",
+            "search",
+            "blocked_callers",
+            "export",
+            "forwarding_guides",
         ],
     })
 }

@@ -13,7 +13,7 @@ use super::bytes::answer;
 use super::extract::{PathId, QueryOf};
 use super::messages::{find, lacks};
 use super::problem::Problem;
-use crate::message::payload_frames;
+use crate::message::{Message, payload_frames};
 use crate::objects::Object;
 use crate::plane::ControlPlane;
 
@@ -34,11 +34,20 @@ pub(crate) async fn audio(
     PathId(id): PathId<RecordingId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let message = find(&plane, id).await?;
-    let Some(audio) = &message.audio else { return Err(lacks(&message, "MP3")) };
+    audio_of(&plane, &find(&plane, id).await?, &headers).await
+}
+
+/// A message's MP3 as the request's headers want it.
+pub(crate) async fn audio_of(
+    plane: &ControlPlane,
+    message: &Message,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let id = message.arrived.id;
+    let Some(audio) = &message.audio else { return Err(lacks(message, "MP3")) };
     let mp3 = plane.shared.objects.get(Object::Audio(id)).await?;
     let mp3 = mp3.ok_or_else(|| Problem::not_found("MP3 where this message's should be"))?;
-    Ok(answer(&headers, &mp3, "audio/mpeg", &audio.sha256))
+    Ok(answer(headers, &mp3, "audio/mpeg", &audio.sha256))
 }
 
 /// How a recording is given.

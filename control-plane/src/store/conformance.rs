@@ -16,6 +16,7 @@ use crate::message::tests_support::{new_message, text};
 use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
+pub(crate) mod contracts;
 mod notices;
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);

@@ -5,6 +5,7 @@ use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 
 use super::{Job, StoreError};
+use crate::notice::NoticeId;
 use crate::receipt::Deleted;
 
 /// A mailbox's deletion.
@@ -16,6 +17,8 @@ pub struct Deletion {
     pub requested_at: WallTime,
     /// How much of what was in it.
     pub deleted: Deleted,
+    /// What was told to the mailbox itself; empty once nothing is left.
+    pub notices: Vec<NoticeId>,
     /// The signed receipt, once nothing is left.
     pub receipt: Option<String>,
 }

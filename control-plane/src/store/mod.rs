@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
@@ -16,14 +17,23 @@ use crate::objects::ObjectError;
 use crate::outbox::{Channel, Delivery, Next};
 use crate::vault::VaultError;
 
+mod blocked;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod contracts;
 mod deletions;
 mod notices;
 pub mod sqlite;
+mod subscribers;
 
+pub use blocked::{BlockedStore, Blocking};
+pub use contracts::{
+    Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+};
 pub use deletions::{Deletion, DeletionStore};
 pub use notices::NoticeStore;
+pub use subscribers::{ForwardingProof, SubscriberStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +73,9 @@ pub enum StoreError {
         /// Which number.
         number: String,
     },
+    /// The rules of contracts refuse it; nothing was changed.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -120,6 +133,8 @@ pub enum Task {
     EraseGreeting(MailboxId),
     /// Destroy a deleted mailbox's data key, and sign the receipt once nothing is left.
     FinishDeletion(MailboxId),
+    /// End a cancelled contract; due at its end.
+    EndContract(ContractId),
 }
 
 /// How a transcription ended.
@@ -277,6 +292,13 @@ pub trait Store:
     + NoticeStore
     + KeyStore
     + DeletionStore
+    + ContractStore
+    + LineStore
+    + NumberStore
+    + TermsStore
+    + AuditStore
+    + SubscriberStore
+    + BlockedStore
     + 'static
 {
     /// Proves that rows can be written.

@@ -160,3 +160,50 @@ async fn a_key_that_is_moved_to_another_mailbox_does_not_open() {
     let error = vault.key(mailbox(2)).await.unwrap_err();
     assert!(matches!(error, VaultError::WrongMaster { .. }), "{error}");
 }
+
+/// What sealing costs. The best of many short runs, so that a busy machine tells little less than a
+/// quiet one: `cargo test --workspace --lib -- --ignored --nocapture figures_of_sealing`.
+#[test]
+#[ignore = "a figure, not a check"]
+#[expect(clippy::print_stdout, reason = "this is what it is for")]
+fn figures_of_sealing() {
+    let key = DataKey::new(Uuid::nil(), Zeroizing::new([7; 32]));
+    let best = |act: &mut dyn FnMut()| {
+        let times = (0..400).map(|_| {
+            let start = std::time::Instant::now();
+            act();
+            start.elapsed()
+        });
+        times.min().unwrap_or_default().as_secs_f64()
+    };
+    // A message of a minute: text, segments, number.
+    let columns = ["明日の会議は十時からです。".repeat(15), "x".repeat(2_500), "+81".repeat(4)];
+    let mut sealed = Vec::new();
+    let seal = best(&mut || {
+        sealed = columns.iter().map(|text| key.seal_text(PLACE, text, nonce())).collect();
+    });
+    let open = best(&mut || {
+        for text in &sealed {
+            std::hint::black_box(key.open_text(PLACE, text).unwrap());
+        }
+    });
+    println!("a message's columns: seal {:.1} µs, open {:.1} µs", seal * 1e6, open * 1e6);
+    let sound = vec![7; 250_000];
+    let mut object = Vec::new();
+    let seal = best(&mut || object = key.seal(PLACE, &sound, nonce()));
+    let open = best(&mut || drop(std::hint::black_box(key.open(PLACE, &object).unwrap())));
+    let speed = |seconds: f64| sound.len() as f64 / seconds / 1e6;
+    println!(
+        "250 kB of sound: seal {:.0} µs ({:.0} MB/s), open {:.0} µs ({:.0} MB/s)",
+        seal * 1e6,
+        speed(seal),
+        open * 1e6,
+        speed(open)
+    );
+    let mailbox = mailbox(1);
+    let master = MasterKey::generate().unwrap();
+    let mut wrapped = wrap(&master, mailbox, &key).unwrap();
+    let wrapping = best(&mut || wrapped = wrap(&master, mailbox, &key).unwrap());
+    let unwrapping = best(&mut || drop(unwrap(&master, &wrapped).unwrap()));
+    println!("a data key: wrap {:.1} µs, unwrap {:.1} µs", wrapping * 1e6, unwrapping * 1e6);
+}

@@ -84,6 +84,7 @@ async fn a_crash_between_object_and_row_loses_and_doubles_nothing() {
     centre.stop().await;
 }
 
+/// S09: told once, though the process died.
 #[test]
 fn work_that_a_dead_process_had_begun_is_begun_again() {
     let folder = tempfile::tempdir().unwrap();

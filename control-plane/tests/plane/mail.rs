@@ -192,6 +192,7 @@ async fn a_busy_server_is_asked_again_and_a_refusal_is_final() {
     centre.stop().await;
 }
 
+/// S09.
 #[tokio::test]
 async fn without_a_server_mails_land_as_files_once_each() {
     let folder = tempfile::tempdir().unwrap();

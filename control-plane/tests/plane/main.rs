@@ -3,10 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blocked;
+mod edge;
 mod events;
+mod export;
 mod flow;
+mod guides;
+mod isolation;
+mod keeping;
 mod mail;
 mod mailboxes;
 mod messages;
+mod protection;
 mod refusals;
+mod search;
+mod subscriber;
 mod support;

@@ -212,6 +212,20 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/messages/{id}/audio.mp3", "get"),
         ("/v1/messages/{id}/recording", "get"),
         ("/v1/events", "get"),
+        ("/v1/me/devices", "get delete"),
+        ("/v1/me/devices/{id}", "patch delete"),
+        ("/v1/me/events", "get"),
+        ("/v1/me/greeting", "put get delete"),
+        ("/v1/me/messages", "get"),
+        ("/v1/me/messages/{id}", "get patch delete"),
+        ("/v1/me/messages/{id}/audio.mp3", "get"),
+        ("/v1/me/messages/{id}/segments", "get"),
+        ("/v1/me/messages/{id}/text", "get"),
+        ("/v1/me/notifications", "get patch"),
+        ("/v1/me/settings", "get patch"),
+        ("/v1/me/sign-out", "post"),
+        ("/v1/deletions/{mailbox}", "get"),
+        ("/v1/receipt-key", "get"),
         ("/v1/capabilities", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
@@ -246,6 +260,9 @@ async fn s02_capabilities_are_stated_without_a_key() {
     assert_eq!((status, &offers["recording_limit_s_max"]), (200, &60.into()));
     assert_eq!(offers["notifications"][0]["transport"], "folder");
     assert_eq!(offers["codecs"], json!(["opus", "G722", "PCMU", "PCMA"]));
+    for feature in ["transcription", "search", "blocked_callers", "export", "forwarding_guides"] {
+        assert!(offers["features"].as_array().unwrap().contains(&feature.into()), "{feature}");
+    }
     centre.stop().await;
 }
 

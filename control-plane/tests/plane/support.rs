@@ -99,6 +99,8 @@ impl Centre {
             served.serve(listener, stopped).await.unwrap();
         });
         let (_, key) = plane.keys().create_key("all", &[Scope::Admin]).await.unwrap();
+        // Fails when another test of this process was first: then there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let stop = Some(stop);
         Self { plane, arrivals, acks, work, bank, url, http, key, stop, serving }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::caller::Caller;
 use crate::id::MailboxId;
 use crate::sound::SoundId;
 use crate::text::LanguageChoice;
@@ -39,8 +40,16 @@ pub struct DirectoryError {
 pub type Lookup<'a> =
     Pin<Box<dyn Future<Output = Result<Option<Mailbox>, DirectoryError>> + Send + 'a>>;
 
+/// The answer to come: whether the call is refused.
+pub type Screening<'a> = Pin<Box<dyn Future<Output = Result<bool, DirectoryError>> + Send + 'a>>;
+
 /// Finds mailboxes by number.
 pub trait Directory: Send + Sync + 'static {
     /// The mailbox with this number in E.164 (`+8150…`), `None` when nobody has it.
     fn mailbox<'a>(&'a self, number: &'a str) -> Lookup<'a>;
+
+    /// Whether the mailbox's owner refuses this caller. Nobody is refused where nobody can be.
+    fn refuses<'a>(&'a self, _mailbox: MailboxId, _caller: &'a Caller) -> Screening<'a> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }

@@ -66,6 +66,7 @@ fn text(rendered: &Rendered) -> String {
     rendered.transcript.text().into_inner()
 }
 
+/// S08.
 #[test]
 fn a_message_is_read_in_every_codec() {
     let running = start(1);

@@ -18,6 +18,7 @@ fn mp3(pcm: &[f32]) -> bytes::Bytes {
     encoder.finish().unwrap()
 }
 
+/// S03: the attached MP3 lasts as long as the recording.
 #[test]
 fn what_is_decoded_lasts_exactly_as_long_as_what_was_recorded() {
     for samples in [0, 1, 575, 576, 577, 16_000, 123_457] {
@@ -28,6 +29,7 @@ fn what_is_decoded_lasts_exactly_as_long_as_what_was_recorded() {
     }
 }
 
+/// S04.
 #[test]
 fn sixty_seconds_weigh_at_most_250_kb() {
     let file = mp3(&noise(60.0, 0.3, 2));

@@ -238,6 +238,7 @@ mod tests {
         }
     }
 
+    /// S07: History-Info.
     #[test]
     fn history_info_of_both_generations_is_read() {
         let cases: [(&str, &[&str]); 5] = [
@@ -285,6 +286,7 @@ mod tests {
         assert!(only(MailboxSource::HistoryInfo, &headers).is_empty());
     }
 
+    /// S07: Diversion.
     #[test]
     fn the_first_called_stands_at_the_bottom_of_diversion() {
         let headers = ForwardingHeaders {
@@ -338,6 +340,7 @@ mod tests {
         );
     }
 
+    /// S24.
     #[test]
     fn a_target_with_a_dialling_prefix_is_refused() {
         let headers = ForwardingHeaders {

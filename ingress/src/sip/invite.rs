@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine_core::call::{CallPlan, SenderStart};
-use engine_core::directory::Mailbox;
+use engine_core::caller::Caller;
+use engine_core::directory::{DirectoryError, Mailbox};
 use engine_core::event::{MessageEvent, MessageState};
 use engine_core::id::RecordingId;
 use engine_core::limits::{RECORDING_MAX, SILENT_LINE_MAX};
@@ -126,7 +127,7 @@ impl Taking<'_> {
         place.bind_dialog(self.dialog.id().to_string(), commands.clone());
 
         let mailbox = tokio::select! {
-            found = find_mailbox(self.site, &invitation.numbers) => found,
+            found = find_mailbox(self.site, &invitation) => found,
             reason = ended(&mut self.states) => return self.abandoned(reason.as_ref(), None),
         };
         let mailbox = match mailbox {
@@ -272,18 +273,23 @@ async fn ended(states: &mut DialogStateReceiver) -> Option<TerminatedReason> {
     }
 }
 
-async fn find_mailbox(site: &Site, numbers: &[String]) -> Result<Mailbox, Refusal> {
+/// The mailbox of a call that its owner does not refuse.
+async fn find_mailbox(site: &Site, invitation: &Invitation) -> Result<Mailbox, Refusal> {
     let busy = |reason| Refusal::busy(reason, site.shared.config.retry_after_seconds);
+    let failed = |error: DirectoryError| {
+        warn!(%error, "A call got 503: its mailbox could not be looked up.");
+        busy("directory")
+    };
+    let directory = &site.shared.directory;
     let asking = async {
-        for number in numbers {
-            match site.shared.directory.mailbox(number).await {
-                Ok(Some(mailbox)) => return Ok(mailbox),
-                Ok(None) => {}
-                Err(error) => {
-                    warn!(%error, "A call got 503: its mailbox could not be looked up.");
-                    return Err(busy("directory"));
-                }
-            }
+        for number in &invitation.numbers {
+            let Some(mailbox) = directory.mailbox(number).await.map_err(failed)? else { continue };
+            let refused = directory.refuses(mailbox.id, &invitation.caller).await;
+            return if refused.map_err(failed)? {
+                Err(declined(&invitation.caller))
+            } else {
+                Ok(mailbox)
+            };
         }
         // S07.
         Err(Refusal::new(404, "unknown mailbox"))
@@ -292,6 +298,16 @@ async fn find_mailbox(site: &Site, numbers: &[String]) -> Result<Mailbox, Refusa
         warn!("A call got 503: the directory did not answer in time.");
         Err(busy("directory"))
     })
+}
+
+/// A caller whom the mailbox's owner blocked, before the call costs anybody anything.
+fn declined(caller: &Caller) -> Refusal {
+    match caller {
+        // RFC 5079 §5: says that the same call with a number may be taken.
+        Caller::Withheld => Refusal::new(433, "blocked caller"),
+        // RFC 3261 §21.6.2.
+        _ => Refusal::new(603, "blocked caller"),
+    }
 }
 
 fn answer_headers(invitation: &Invitation) -> Vec<Header> {

@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(to_e164("+12025550123").as_deref(), Ok("+12025550123"));
     }
 
+    /// S24.
     #[test]
     fn a_dialling_prefix_is_refused_with_its_name() {
         assert_eq!(

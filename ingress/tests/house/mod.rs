@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine_core::call::CallPlan;
+use engine_core::caller::Caller;
 use engine_core::codec::Codec;
-use engine_core::directory::{Directory, DirectoryError, Lookup, Mailbox};
+use engine_core::directory::{Directory, DirectoryError, Lookup, Mailbox, Screening};
 use engine_core::event::{EventSink, MessageEvent, MessageState};
 use engine_core::id::{CallId, MailboxId};
 use engine_core::sound::{Frames, SoundBank, SoundError, SoundId};
@@ -27,6 +28,8 @@ use tokio::time::timeout;
 
 /// The mailbox number that exists.
 pub(crate) const NUMBER: &str = "05012345678";
+/// A caller whom the owner of [`NUMBER`] blocked.
+pub(crate) const BLOCKED: &str = "+819099990000";
 /// A number whose lookup never ends.
 pub(crate) const SLOW: &str = "05000000001";
 /// A number whose lookup fails.
@@ -151,6 +154,17 @@ impl Directory for Numbers {
                 "+815000000001" => std::future::pending().await,
                 "+815000000002" => Err(DirectoryError { why: "the test says so".to_owned() }),
                 _ => Ok(None),
+            }
+        })
+    }
+
+    fn refuses<'a>(&'a self, mailbox: MailboxId, caller: &'a Caller) -> Screening<'a> {
+        Box::pin(async move {
+            match caller.number() {
+                Some(BLOCKED) => Ok(mailbox.as_u128() == 7),
+                Some("+819000000002") => Err(DirectoryError { why: "the test says so".to_owned() }),
+                Some(_) => Ok(false),
+                None => Ok(matches!(caller, Caller::Withheld)),
             }
         })
     }

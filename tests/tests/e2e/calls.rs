@@ -79,24 +79,28 @@ fn baresip_call_gives_text(codec: &str) {
     service.stop();
 }
 
+/// S08.
 #[test]
 fn baresip_with_pcmu_gives_the_text() {
     let _alone = crate::alone();
     baresip_call_gives_text("PCMU/8000/1");
 }
 
+/// S08.
 #[test]
 fn baresip_with_g722_gives_the_text() {
     let _alone = crate::alone();
     baresip_call_gives_text("G722/16000/1");
 }
 
+/// S08.
 #[test]
 fn baresip_with_opus_gives_the_text() {
     let _alone = crate::alone();
     baresip_call_gives_text("opus/48000/2");
 }
 
+/// S01, S03, S09: what was said can be read, heard and comes by mail.
 #[test]
 fn a_call_becomes_text_sound_and_mail() {
     let _alone = crate::alone();
@@ -159,6 +163,7 @@ fn assert_mail(mail: &Path, text: &str, mp3: &[u8]) {
     assert_eq!(mail["sounds"], 1);
 }
 
+/// S16.
 #[test]
 fn seventy_seconds_of_speech_leave_sixty() {
     let _alone = crate::alone();

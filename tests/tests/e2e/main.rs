@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod blocked;
 mod calls;
 mod cli;
 mod crash;

@@ -5,7 +5,7 @@ use engine_core::id::{MailboxId, RecordingId};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::notices::find_notice;
-use super::sealed::{message_place, seal, seal_target};
+use super::sealed::{message_place, seal, seal_addresses, seal_target};
 use super::{SqliteStore, unreadable};
 use crate::limits::ROWS_SEALED_AT_ONCE;
 use crate::objects::{Object, Objects};
@@ -100,7 +100,7 @@ impl SqliteStore {
             let addresses: String = row.try_get("addresses")?;
             let wrong = |_| unreadable(format!("mailbox {id}"), "malformed addresses");
             let addresses: Vec<String> = serde_json::from_str(&addresses).map_err(wrong)?;
-            let sealed = self.seal_addresses(mailbox_of(id.clone())?, &addresses).await?;
+            let sealed = seal_addresses(&self.vault, mailbox_of(id.clone())?, &addresses).await?;
             sqlx::query(SEAL_MAILBOX).bind(&id).bind(sealed).execute(&mut **tx).await?;
             sqlx::query(SEALED).bind("mailbox").bind(id).execute(&mut **tx).await?;
         }
@@ -177,4 +177,103 @@ impl SqliteStore {
 
 fn mailbox_of(id: String) -> Result<MailboxId, StoreError> {
     id.parse().map_err(|_| unreadable(id, "a malformed id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use engine_core::time::WallTime;
+    use sqlx::migrate::Migrator;
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+    use super::*;
+    use crate::store::sqlite::{FILE_NAME, MIGRATIONS};
+    use crate::store::{
+        DeletionStore as _, MailboxStore as _, MessageStore as _, OutboxStore as _,
+    };
+    use crate::vault::{Vault, VaultConfig};
+
+    const MAILBOX: MailboxId = MailboxId::from_u128(2);
+    const MESSAGE: RecordingId = RecordingId::from_u128(1);
+    const OLD_ROWS: &str = "\
+        INSERT INTO mailboxes VALUES ('00000000-0000-0000-0000-000000000002', '+815012345678', \
+            'ja', 1, NULL, 60, 'own', 1, '[\"private@example.jp\"]', 1, 0, 0, NULL);\
+        INSERT INTO messages (id, mailbox, state, caller_kind, caller_number, codec, language, \
+            answered_at, received_at, end_reason, frames, lost, duration_ms, call_ms, \
+            payload_sha256, recording_bytes, audio_bytes, audio_sha256, spoken_language, verdict, \
+            text, segments, confidence, model) VALUES ('00000000-0000-0000-0000-000000000001', \
+            '00000000-0000-0000-0000-000000000002', 'transcribed', 'number', '+819087654321', \
+            'PCMU', 'ja', 0, 0, 'hung_up', 1, 0, 20, 20, '', 5, 5, '', 'ja', 'speech', \
+            'very private words', '[{\"start_ms\":0,\"end_ms\":9,\"text\":\"very private words\",\
+            \"confidence\":1.0}]', 1.0, 'm');\
+        INSERT INTO notices (id, kind, subject, mailbox, language, payload, created_at) VALUES \
+            ('00000000-0000-0000-0000-000000000001', 'new_message', '1', \
+            '00000000-0000-0000-0000-000000000002', 'ja', '{\"kind\":\"new_message\"}', 0);\
+        INSERT INTO outbox (notice, channel, target, state, attempts, next_at, created_at) VALUES \
+            ('00000000-0000-0000-0000-000000000001', 'mail', 'private@example.jp', 'pending', 0, 0, 0);";
+
+    /// A data folder as the version before this one left it.
+    async fn old_folder(folder: &Path) {
+        let older = MIGRATIONS.iter().filter(|one| one.version < 6).cloned().collect();
+        let options = SqliteConnectOptions::new().filename(folder.join(FILE_NAME));
+        let pool = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+        Migrator::with_migrations(older).run(&pool).await.unwrap();
+        sqlx::raw_sql(OLD_ROWS).execute(&pool).await.unwrap();
+        pool.close().await;
+        for (kind, name) in [
+            ("recordings", format!("{MESSAGE}.rec")),
+            ("audio", format!("{MESSAGE}.mp3")),
+            ("greetings", format!("{MAILBOX}.wav")),
+        ] {
+            let folder = folder.join("objects").join(kind);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(name), b"very private sound").unwrap();
+        }
+    }
+
+    fn is_in_clear(folder: &Path) -> bool {
+        std::fs::read_dir(folder).unwrap().any(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                return is_in_clear(&path);
+            }
+            let bytes = std::fs::read(path).unwrap();
+            let secrets = ["very private", "private@example.jp", "819087654321"];
+            secrets.iter().any(|secret| bytes.windows(secret.len()).any(|w| w == secret.as_bytes()))
+        })
+    }
+
+    #[tokio::test]
+    async fn what_an_older_version_kept_in_clear_is_sealed_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        old_folder(folder.path()).await;
+        assert!(is_in_clear(folder.path()));
+        let vault = Vault::new(folder.path(), &VaultConfig::default());
+        let objects = Objects::in_folder(&folder.path().join("objects"), vault.clone()).unwrap();
+        let store = SqliteStore::open_with(folder.path(), vault).await.unwrap();
+        store.bind_vault().await.unwrap();
+        assert_eq!(store.seal_old(&objects).await.unwrap(), 5);
+        assert_eq!(store.seal_old(&objects).await.unwrap(), 0, "once is enough");
+        store.scrub().await.unwrap();
+        assert!(!is_in_clear(folder.path()));
+
+        let message = store.message(MESSAGE).await.unwrap().unwrap();
+        assert_eq!(message.arrived.caller.number(), Some("+819087654321"));
+        let text = message.text.unwrap();
+        assert_eq!(text.text.reveal(), "very private words");
+        assert_eq!(text.segments[0].text.reveal(), "very private words");
+        let mailbox = store.mailbox(MAILBOX).await.unwrap().unwrap();
+        assert_eq!(mailbox.settings.addresses, ["private@example.jp"]);
+        let now = WallTime::from_unix_millis(1);
+        let told = store.lease_deliveries(Channel::Mail, now, now, 9).await.unwrap();
+        assert_eq!(told[0].target, "private@example.jp");
+        for object in
+            [Object::Recording(MESSAGE), Object::Audio(MESSAGE), Object::Greeting(MAILBOX)]
+        {
+            let sound = objects.get(object).await.unwrap();
+            assert_eq!(sound, Some(Bytes::from_static(b"very private sound")));
+        }
+    }
 }

@@ -18,6 +18,7 @@ const TRANSCRIBE: &str = "transcribe";
 const ERASE_MESSAGE: &str = "erase_message";
 const ERASE_GREETING: &str = "erase_greeting";
 const FINISH_DELETION: &str = "finish_deletion";
+const END_CONTRACT: &str = "end_contract";
 
 // A job that is put again while somebody works on it is taken from them: what they did may be
 // too little by now.
@@ -131,26 +132,42 @@ async fn take_back(
     Ok(())
 }
 
-/// Leaves a job.
+/// Leaves a job that is due at `run_at`.
 pub(super) async fn put_job(
     tx: &mut Transaction<'static, Sqlite>,
     task: Task,
-    now: WallTime,
+    run_at: WallTime,
 ) -> Result<(), StoreError> {
-    let (kind, subject) = match task {
-        Task::Transcribe(message) => (TRANSCRIBE, message.to_string()),
-        Task::EraseMessage(message) => (ERASE_MESSAGE, message.to_string()),
-        Task::EraseGreeting(mailbox) => (ERASE_GREETING, mailbox.to_string()),
-        Task::FinishDeletion(mailbox) => (FINISH_DELETION, mailbox.to_string()),
-    };
+    let (kind, subject) = names(task);
     sqlx::query(PUT)
         .bind(format!("{kind}:{subject}"))
         .bind(kind)
         .bind(subject)
-        .bind(now.as_unix_millis())
+        .bind(run_at.as_unix_millis())
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+/// Takes a job away, whoever has it leased.
+pub(super) async fn drop_job(
+    tx: &mut Transaction<'static, Sqlite>,
+    task: Task,
+) -> Result<(), StoreError> {
+    const SQL: &str = "DELETE FROM jobs WHERE id = $1";
+    let (kind, subject) = names(task);
+    sqlx::query(SQL).bind(format!("{kind}:{subject}")).execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn names(task: Task) -> (&'static str, String) {
+    match task {
+        Task::Transcribe(message) => (TRANSCRIBE, message.to_string()),
+        Task::EraseMessage(message) => (ERASE_MESSAGE, message.to_string()),
+        Task::EraseGreeting(mailbox) => (ERASE_GREETING, mailbox.to_string()),
+        Task::FinishDeletion(mailbox) => (FINISH_DELETION, mailbox.to_string()),
+        Task::EndContract(contract) => (END_CONTRACT, contract.to_string()),
+    }
 }
 
 /// Ends a job inside a transaction. False when its lease was lost.
@@ -173,6 +190,7 @@ fn read(row: &SqliteRow, lease: String) -> Result<Job, StoreError> {
         ERASE_MESSAGE => Task::EraseMessage(subject.parse().map_err(|_| malformed())?),
         ERASE_GREETING => Task::EraseGreeting(subject.parse().map_err(|_| malformed())?),
         FINISH_DELETION => Task::FinishDeletion(subject.parse().map_err(|_| malformed())?),
+        END_CONTRACT => Task::EndContract(subject.parse().map_err(|_| malformed())?),
         _ => return Err(wrong("an unknown kind")),
     };
     let attempts = row.try_get::<i64, _>("attempts")? as u32;

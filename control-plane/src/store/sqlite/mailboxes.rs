@@ -4,16 +4,20 @@ use async_trait::async_trait;
 use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 use tracing::warn;
 
+use super::blocked::forget;
 use super::deletions::{count, open_deletion};
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
-use super::sealed::{NO_ADDRESSES, Opener, opener, read_addresses};
+use super::numbers::quarantine_number;
+use super::sealed::{NO_ADDRESSES, Opener, opener, read_addresses, seal_addresses};
+use super::subscribers::forget_subscriber;
 use super::{SqliteStore, time, unreadable};
 use crate::clock;
+use crate::contract::ContractError;
 use crate::mailbox::{
     GreetingChoice, MailboxSettings, StoredMailbox, language_from_name, language_name,
 };
@@ -35,36 +39,18 @@ const UPDATE: &str = "UPDATE mailboxes SET language = $3, beep = $4, quiet_limit
 const DELETE: &str = "UPDATE mailboxes SET deleted_at = $2, updated_at = $2, addresses = '[]', \
     own_greeting = 0, greeting = 'default', version = version + 1 \
     WHERE id = $1 AND deleted_at IS NULL";
+const OWNED: &str = "SELECT mailboxes.number, contracts.id FROM mailboxes \
+    LEFT JOIN contracts ON contracts.mailbox = mailboxes.id \
+    WHERE mailboxes.id = $1 AND mailboxes.deleted_at IS NULL";
 const OWN_GREETINGS: &str =
     "SELECT id FROM mailboxes WHERE own_greeting = 1 AND deleted_at IS NULL ORDER BY id";
 
 #[async_trait]
 impl MailboxStore for SqliteStore {
     async fn create_mailbox(&self, mailbox: &StoredMailbox) -> Result<(), StoreError> {
-        let settings = &mailbox.settings;
-        let addresses = self.seal_addresses(mailbox.id, &settings.addresses).await?;
-        let created = sqlx::query(CREATE)
-            .bind(mailbox.id.to_string())
-            .bind(&mailbox.number)
-            .bind(language_name(settings.language))
-            .bind(settings.beep)
-            .bind(settings.quiet_limit_s.map(i64::from))
-            .bind(i64::from(settings.recording_limit_s))
-            .bind(settings.greeting.name())
-            .bind(mailbox.own_greeting)
-            .bind(addresses)
-            .bind(mailbox.version)
-            .bind(mailbox.created_at.as_unix_millis())
-            .bind(mailbox.updated_at.as_unix_millis())
-            .bind(mailbox.deleted_at.map(WallTime::as_unix_millis))
-            .execute(&self.writer)
-            .await;
-        match created {
-            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => {
-                Err(StoreError::NumberTaken { number: mailbox.number.clone() })
-            }
-            other => Ok(other.map(|_| ())?),
-        }
+        let addresses = &mailbox.settings.addresses;
+        let addresses = seal_addresses(&self.vault, mailbox.id, addresses).await?;
+        insert_mailbox(&self.writer, mailbox, &addresses).await
     }
 
     async fn mailbox(&self, id: MailboxId) -> Result<Option<StoredMailbox>, StoreError> {
@@ -96,7 +82,7 @@ impl MailboxStore for SqliteStore {
 
     async fn update_mailbox(&self, mailbox: &StoredMailbox) -> Result<bool, StoreError> {
         let settings = &mailbox.settings;
-        let addresses = self.seal_addresses(mailbox.id, &settings.addresses).await?;
+        let addresses = seal_addresses(&self.vault, mailbox.id, &settings.addresses).await?;
         let changed = sqlx::query(UPDATE)
             .bind(mailbox.id.to_string())
             .bind(mailbox.version)
@@ -115,9 +101,14 @@ impl MailboxStore for SqliteStore {
 
     async fn delete_mailbox(&self, id: MailboxId, now: WallTime) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        if !bury_mailbox(&mut tx, id, now).await? {
-            return Ok(false);
+        let number: Option<(String, Option<String>)> =
+            sqlx::query_as(OWNED).bind(id.to_string()).fetch_optional(&mut *tx).await?;
+        let Some((number, contract)) = number else { return Ok(false) };
+        if contract.is_some() {
+            return Err(ContractError::MailboxOfContract.into());
         }
+        bury_mailbox(&mut tx, id, now).await?;
+        quarantine_number(&mut tx, &number, now).await?;
         tx.commit().await?;
         // The job does it again, and also after a crash right here.
         if let Err(why) = self.vault.destroy(&[id]).await {
@@ -129,6 +120,38 @@ impl MailboxStore for SqliteStore {
     async fn own_greetings(&self) -> Result<Vec<MailboxId>, StoreError> {
         let rows: Vec<String> = sqlx::query_scalar(OWN_GREETINGS).fetch_all(&self.readers).await?;
         rows.iter().map(|id| id.parse().map_err(|_| unreadable(id, "a malformed id"))).collect()
+    }
+}
+
+/// Writes a new mailbox with its addresses as [`seal_addresses`] gives them; `NumberTaken` when
+/// its number has one.
+pub(super) async fn insert_mailbox(
+    executor: impl SqliteExecutor<'_>,
+    mailbox: &StoredMailbox,
+    sealed_addresses: &str,
+) -> Result<(), StoreError> {
+    let settings = &mailbox.settings;
+    let created = sqlx::query(CREATE)
+        .bind(mailbox.id.to_string())
+        .bind(&mailbox.number)
+        .bind(language_name(settings.language))
+        .bind(settings.beep)
+        .bind(settings.quiet_limit_s.map(i64::from))
+        .bind(i64::from(settings.recording_limit_s))
+        .bind(settings.greeting.name())
+        .bind(mailbox.own_greeting)
+        .bind(sealed_addresses)
+        .bind(mailbox.version)
+        .bind(mailbox.created_at.as_unix_millis())
+        .bind(mailbox.updated_at.as_unix_millis())
+        .bind(mailbox.deleted_at.map(WallTime::as_unix_millis))
+        .execute(executor)
+        .await;
+    match created {
+        Err(sqlx::Error::Database(e)) if e.is_unique_violation() => {
+            Err(StoreError::NumberTaken { number: mailbox.number.clone() })
+        }
+        other => Ok(other.map(|_| ())?),
     }
 }
 
@@ -144,7 +167,7 @@ pub(super) async fn bury_mailbox(
         return Ok(false);
     }
     erase_everything(tx, id, now).await?;
-    open_deletion(tx, id, &deleted, now).await?;
+    open_deletion(tx, id, deleted, now).await?;
     Ok(true)
 }
 
@@ -186,6 +209,8 @@ async fn erase_everything(
         bury(tx, message, now).await?;
     }
     drop_notices_of(tx, id).await?;
+    forget_subscriber(tx, id, now).await?;
+    forget(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 

@@ -19,15 +19,23 @@ use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
 use crate::vault::{Vault, VaultConfig};
 
 mod agreement;
+mod audit;
+mod blocked;
+mod contract_rows;
+mod contracts;
 mod deletions;
 mod jobs;
 mod keys;
+mod lines;
 mod mailboxes;
 mod message_rows;
 mod messages;
 mod notices;
+mod numbers;
 mod outbox;
 mod sealed;
+mod subscribers;
+mod terms;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";
@@ -131,6 +139,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
         conformance::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn contracts_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::contracts::run(&store).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn contracts_race() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::contracts::race(std::sync::Arc::new(store)).await;
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_cannot_be_changed_by_a_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::contracts::run(&store).await;
+        for sql in ["UPDATE audit SET actor = 'x' WHERE seq = 1", "DELETE FROM audit"] {
+            let refused = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
+            assert!(refused.contains("append-only"), "{refused}");
+        }
     }
 
     #[tokio::test]

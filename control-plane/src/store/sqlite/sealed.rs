@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine_core::id::MailboxId;
 
-use super::{SqliteStore, unreadable};
+use super::unreadable;
 use crate::notice::Notice;
 use crate::outbox::Channel;
 use crate::store::StoreError;
@@ -116,20 +116,18 @@ const fn target_place(channel: Channel, notice: &str) -> Place<'_> {
     Place { table: "outbox", column: channel.name(), row: notice }
 }
 
-impl SqliteStore {
-    /// A mailbox's addresses as they are kept.
-    pub(super) async fn seal_addresses(
-        &self,
-        mailbox: MailboxId,
-        addresses: &[String],
-    ) -> Result<String, StoreError> {
-        let text = serde_json::to_string(addresses).expect("strings are always JSON");
-        if addresses.is_empty() {
-            return Ok(NO_ADDRESSES.to_owned());
-        }
-        let key = self.vault.key(mailbox).await?;
-        let seal = |key: Arc<DataKey>| seal(&key, addresses_place(&mailbox.to_string()), &text);
-        // A destroyed key: the mailbox is deleted, and so are its addresses.
-        Ok(key.map_or_else(|| NO_ADDRESSES.to_owned(), seal))
+/// A mailbox's addresses as they are kept.
+pub(super) async fn seal_addresses(
+    vault: &Vault,
+    mailbox: MailboxId,
+    addresses: &[String],
+) -> Result<String, StoreError> {
+    let text = serde_json::to_string(addresses).expect("strings are always JSON");
+    if addresses.is_empty() {
+        return Ok(NO_ADDRESSES.to_owned());
     }
+    let key = vault.key(mailbox).await?;
+    let seal = |key: Arc<DataKey>| seal(&key, addresses_place(&mailbox.to_string()), &text);
+    // A destroyed key: the mailbox is deleted, and so are its addresses.
+    Ok(key.map_or_else(|| NO_ADDRESSES.to_owned(), seal))
 }

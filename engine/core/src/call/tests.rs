@@ -219,6 +219,7 @@ fn nothing_said_before_the_end_of_the_beep_is_recorded() {
     assert_eq!(line.hang_up(), None, "who hung up needs no BYE");
 }
 
+/// S16.
 #[test]
 fn full_message_is_60_seconds_to_the_tick_and_the_announcement_comes_before_bye() {
     let mut line = Line::recording(plan());
@@ -232,6 +233,7 @@ fn full_message_is_60_seconds_to_the_tick_and_the_announcement_comes_before_bye(
     assert_eq!(line.wakes, None);
 }
 
+/// S16: what is short of the limit is kept whole.
 #[test]
 fn message_just_short_of_the_limit_is_kept_whole() {
     let mut line = Line::recording(plan());
