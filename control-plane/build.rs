@@ -33,7 +33,8 @@ fn list(folder: &Path) -> Result<String, String> {
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "toml") && *file != warnings);
     files.sort();
-    let mut list = format!("const WARNINGS: &str = include_str!({warnings:?});\n");
+    let path = warnings.to_string_lossy();
+    let mut list = format!("const WARNINGS: &str = include_str!({path:?});\n");
     list.push_str("const FILES: &[(&str, &str)] = &[\n");
     let mut orders: Vec<u8> = Vec::new();
     for file in &files {
@@ -44,7 +45,8 @@ fn list(folder: &Path) -> Result<String, String> {
             return Err(at(file, format!("another guide has order = {}, too", guide.order)));
         }
         orders.push(guide.order);
-        writeln!(list, "    ({carrier:?}, include_str!({file:?})),").expect("a String takes all");
+        let path = file.to_string_lossy();
+        writeln!(list, "    ({carrier:?}, include_str!({path:?})),").expect("a String takes all");
     }
     list.push_str("];\n");
     Ok(list)

@@ -11,16 +11,18 @@ use engine_core::time::WallTime;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+use crate::contract::ContractId;
 use crate::japan::Month;
 use crate::limits::{ADJUSTMENT_REASON_CHARS_MAX, ADJUSTMENT_YEN_MAX};
 use crate::money::Yen;
 use crate::plan::Plan;
+use crate::wording::time_utc;
 
 /// What billing needs to know of a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContractFacts {
     /// The contract.
-    pub contract: Uuid,
+    pub contract: ContractId,
     /// The subscriber's own number in E.164.
     pub line: Private<String>,
     /// `individual` or `corporate`.
@@ -48,11 +50,46 @@ pub struct Adjustment {
     pub created_at: WallTime,
 }
 
+/// Why a month cannot be closed or corrected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BillingError {
+    /// It is not over, or only just.
+    #[error("{month} can be closed from {} on, ten minutes after it ends in Japan", time_utc(*from))]
+    TooEarly {
+        /// The month.
+        month: Month,
+        /// From when it can be closed.
+        from: WallTime,
+    },
+    /// Months are closed in order.
+    #[error("{earlier} is still open; months are closed in order, so close it first")]
+    EarlierOpen {
+        /// The month to be closed next.
+        earlier: Month,
+    },
+    /// Nothing was billed so early.
+    #[error("billing began with {first}; there is nothing to close or correct before it")]
+    BeforeFirst {
+        /// The first month that is billed.
+        first: Month,
+    },
+    /// Only closed months are corrected.
+    #[error("{month} is still open; only closed months are corrected, each in the next open one")]
+    MonthOpen {
+        /// The month.
+        month: Month,
+    },
+    /// No contract has this id.
+    #[error("there is no contract with this id to correct")]
+    UnknownContract,
+}
+
 /// What is to be corrected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Correction {
     /// The contract.
-    pub contract: Uuid,
+    pub contract: ContractId,
     /// The closed month that was wrong.
     pub for_month: Month,
     /// Yen without tax; negative: a credit.
@@ -145,6 +182,14 @@ pub struct Line {
 }
 
 impl Line {
+    /// Version of the campaign that makes this month free.
+    pub const fn campaign_version(&self) -> Option<i64> {
+        match self.status {
+            LineStatus::Free => self.facts.campaign_version,
+            LineStatus::Charged | LineStatus::AdjustmentOnly => None,
+        }
+    }
+
     /// Sum of the corrections, without tax.
     pub fn adjusted(&self) -> Yen {
         self.adjustments.iter().map(|adjustment| adjustment.correction.net).sum()
@@ -231,7 +276,7 @@ pub(crate) mod tests_support {
     /// An individual's contract.
     pub(crate) fn facts(id: u128, applied: &str, free: Option<&str>) -> ContractFacts {
         ContractFacts {
-            contract: Uuid::from_u128(id),
+            contract: ContractId::from_u128(id),
             line: Private::new(format!("+8190{id:08}")),
             kind: "individual".to_owned(),
             applied_on: date(applied),
@@ -246,7 +291,7 @@ pub(crate) mod tests_support {
         Adjustment {
             id: Uuid::from_u128(contract + 1_000),
             correction: Correction {
-                contract: Uuid::from_u128(contract),
+                contract: ContractId::from_u128(contract),
                 for_month: "2026-07".parse().unwrap(),
                 net: Yen::new(net),
                 reason: "二重に請求した".to_owned(),

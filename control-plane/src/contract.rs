@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn s53_cancelling_on_the_25th_ends_this_month_and_on_the_26th_the_next() {
+    fn s53_s54_s55_the_25th_ends_this_month_and_the_26th_the_next() {
         let last = at("2026-07-25T14:59:59.999Z");
         let mut early = contract(last);
         assert_eq!(early.cancel(last), Ok(true));

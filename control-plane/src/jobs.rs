@@ -188,6 +188,7 @@ impl Jobs {
             info!(contract = %id, "A contract has ended; everything of it is deleted.");
             self.wake.notify_one();
         }
+        self.outbox.wake();
         Ok(Attempt::Done)
     }
 

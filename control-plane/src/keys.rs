@@ -69,12 +69,15 @@ pub enum Scope {
     /// Add to the pool of numbers.
     #[serde(rename = "numbers:write")]
     NumbersWrite,
-    /// See campaigns and bills.
+    /// See campaigns, bills and usage.
     #[serde(rename = "billing:read")]
     BillingRead,
-    /// Change campaigns, close months, adjust.
+    /// Close months and correct them.
     #[serde(rename = "billing:write")]
     BillingWrite,
+    /// Add versions of the campaign.
+    #[serde(rename = "campaigns:write")]
+    CampaignsWrite,
     /// Read the audit log.
     #[serde(rename = "audit:read")]
     AuditRead,
@@ -91,7 +94,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MailboxesRead,
         Self::MailboxesWrite,
         Self::MessagesRead,
@@ -104,6 +107,7 @@ impl Scope {
         Self::NumbersWrite,
         Self::BillingRead,
         Self::BillingWrite,
+        Self::CampaignsWrite,
         Self::AuditRead,
         Self::WebhooksRead,
         Self::WebhooksWrite,
@@ -125,6 +129,7 @@ impl Scope {
             Self::NumbersWrite => "numbers:write",
             Self::BillingRead => "billing:read",
             Self::BillingWrite => "billing:write",
+            Self::CampaignsWrite => "campaigns:write",
             Self::AuditRead => "audit:read",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",

@@ -4,6 +4,14 @@
 //! from subscribers' and operators' programs. Out: rows, objects, work, mails, answers. It meets
 //! the other parts only as `engine-core` types and never sees a packet or a sample.
 //!
+//! Rules are pure modules (`mailbox`, `message`, `forwarding_cost`, `backoff`, `notice`, `outbox`,
+//! `quiet`, `search`, `wording`); shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`; of
+//! money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act on
+//! them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
+//! Rules are pure modules (`mailbox`, `message`, `backoff`, `notice`, `outbox`, `quiet`, `wording`;
+//! of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`, `billing`); shells act
+//! on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
 //! Rules are pure modules: of mailboxes and messages `mailbox`, `message`, `search`, `wording`; of
 //! telling `backoff`, `notice`, `outbox`, `quiet`; of contracts `contract`, `line`, `numbers`,
 //! `serial`, `terms`; of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,
@@ -11,14 +19,17 @@
 //! truth: a queue or a wake-up may be lost or come twice.
 
 pub mod audit;
+mod audit_log;
 pub mod backoff;
 pub mod billing;
+pub mod billing_export;
 pub mod blocked;
 pub mod campaign;
 pub mod cancellation;
 mod clock;
 pub mod config;
 pub mod contract;
+mod contract_notice;
 mod copies;
 #[cfg(test)]
 mod day_by_day;
@@ -66,6 +77,7 @@ pub mod wording;
 mod worker;
 mod zip;
 
+pub use audit_log::{AuditError, AuditLog, Head};
 pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};
 pub use mail::send::MailerError;

@@ -90,6 +90,11 @@ pub const ADJUSTMENT_YEN_MAX: i64 = 1_000_000;
 pub const ADJUSTMENT_REASON_CHARS_MAX: usize = 200;
 /// Rest between a month's end and its closing, so that what was dated before midnight is kept.
 pub const MONTH_CLOSES_AFTER: Duration = Duration::from_mins(10);
+/// Contracts that are read at once while a bill is drawn up.
+pub const BILLING_PAGE_LINES: u32 = 1_000;
+/// Length from which a part of a bill is written out; with a page's lines it stays well below the
+/// largest row.
+pub const EXPORT_PART_BYTES: usize = 1_024 * 1_024;
 /// Longest forwarding target that is looked at, as people write numbers.
 pub const FORWARD_TARGET_CHARS_MAX: usize = 64;
 
@@ -139,6 +144,9 @@ pub const SETUPS_PER_ADDRESS_HOUR_MAX: u32 = 60;
 pub const SERIALS_PER_ADDRESS_HOUR_MAX: u32 = 60;
 /// How long what was done is remembered; no limit may look further back.
 pub const TURN_AGE_MAX: Duration = Duration::from_hours(24);
+
+/// Entries of the audit log that are verified at a time.
+pub const AUDIT_VERIFY_ROWS: u32 = 1_000;
 
 /// How long readiness trusts its last look at the store.
 pub const READINESS_KEPT: Duration = Duration::from_secs(1);

@@ -139,7 +139,6 @@ impl Default for NotificationSettings {
 
 /// A change of [`NotificationSettings`]: what is `None` stays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::option_option, reason = "a merge patch has three answers: left out, null, value")]
 pub struct NotificationChange {
     /// By mail.
     pub mail: Option<bool>,

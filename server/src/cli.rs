@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Key(KeyArguments),
     /// Check a receipt that a mailbox was deleted for ever
     Receipt(ReceiptArguments),
+    /// Check the log of who changed what
+    Audit(AuditArguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -131,14 +133,43 @@ pub(crate) struct KeyArguments {
 impl KeyArguments {
     /// Where the service is that the keys are for, as `serve` would be told.
     pub(crate) fn place(&self) -> ServeArguments {
-        ServeArguments {
-            config: self.config.clone(),
-            data_dir: self.data_dir.clone(),
-            http: None,
-            sip: Vec::new(),
-            model: None,
-            announce: false,
-        }
+        ServeArguments::of_place(self.config.clone(), self.data_dir.clone())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    #[command(subcommand)]
+    pub(crate) action: AuditAction,
+    /// Where the service keeps its data
+    #[arg(long, value_name = "DIR", env = "RUSUDEN_DATA_DIR", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The service's configuration file, if that names its data folder
+    #[arg(long, value_name = "FILE", env = "RUSUDEN_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl AuditArguments {
+    /// Where the service is whose log is checked, as `serve` would be told.
+    pub(crate) fn place(&self) -> ServeArguments {
+        ServeArguments::of_place(self.config.clone(), self.data_dir.clone())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Follow the chain of hashes through the whole log and print its head
+    Verify {
+        /// A head that was printed before: the log must still hold it
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Option<String>,
+    },
+}
+
+impl ServeArguments {
+    /// What names a data folder, and nothing else.
+    fn of_place(config: Option<PathBuf>, data_dir: Option<PathBuf>) -> Self {
+        Self { config, data_dir, http: None, sip: Vec::new(), model: None, announce: false }
     }
 }
 

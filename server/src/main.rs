@@ -1,6 +1,7 @@
 //! `rusuden`: configuration and wiring, nothing else. Every subcommand reads its settings, makes
 //! the queues, starts the parts that it needs and waits for them.
 
+mod audit;
 mod call;
 mod cli;
 mod config;
@@ -44,5 +45,6 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         cli::Command::CheckConfig(arguments) => config::check(&arguments),
         cli::Command::Key(arguments) => key::run(&arguments),
         cli::Command::Receipt(arguments) => receipt::run(&arguments),
+        cli::Command::Audit(arguments) => audit::run(&arguments),
     }
 }

@@ -17,6 +17,7 @@ use super::repeat::RepeatKey;
 use crate::cancellation::{self, Running};
 use crate::clock;
 use crate::contract::{Contract, ContractError, ContractId, ContractKind, ContractState, Wishes};
+use crate::contract_notice::application_complete;
 use crate::line::Line;
 use crate::plan::SMART_VOICEMAIL;
 use crate::plane::ControlPlane;
@@ -212,15 +213,19 @@ pub(crate) async fn create(
     };
     let change = may.change();
     let id = ContractId::from_u128(uuid::Uuid::now_v7().as_u128());
-    let contract = Contract::apply(id, wishes, change.at)?;
+    let (contract, serial) = (Contract::apply(id, wishes, change.at)?, Serial::of(id, pepper));
     let application = Application {
-        serial_hash: Serial::of(id, pepper).hash(pepper),
+        serial_hash: serial.hash(pepper),
+        notice: application_complete(&contract, &serial),
         line_hash: contract.line.hash(pepper),
         contract,
         repeat,
     };
     let contract = match plane.shared.store.apply(&application, change).await? {
-        Applied::New(contract) => contract,
+        Applied::New(contract) => {
+            plane.shared.outbox_wake.wake();
+            contract
+        }
         Applied::Before(contract) => contract.as_applied(),
     };
     let language = contract.language;
@@ -376,6 +381,7 @@ pub(crate) async fn cancel(
     PathId(id): PathId<ContractId>,
 ) -> Result<axum::Json<ContractView>, Problem> {
     let contract = plane.shared.store.cancel_contract(id, may.change()).await?;
+    plane.shared.outbox_wake.wake();
     Ok(axum::Json(contract.into()))
 }
 

@@ -18,31 +18,41 @@ use tracing::error;
 
 use super::auth::{MailboxesRead, May, MessagesRead};
 use super::blocked::list_of;
+use super::contracts::ContractView;
+use super::devices::DeviceView;
 use super::extract::PathId;
 use super::mailboxes::{self, MailboxView};
+use super::me_settings::view as told;
 use super::messages::{MessageView, SegmentsView, segments_of};
 use super::problem::Problem;
 use super::scan::place;
 use crate::clock;
-use crate::limits::EXPORT_PAGE;
+use crate::limits::{EXPORT_PAGE, PAGE_MAX};
 use crate::mailbox::StoredMailbox;
 use crate::message::Message;
 use crate::objects::{Object, ObjectError};
 use crate::plane::ControlPlane;
 use crate::store::{After, Page, StoreError};
+use crate::subscriber::DeviceId;
 use crate::wording::time_stamp;
 use crate::zip::Zip;
 
 const README: &str = "\
 このファイルには、お客様の留守番電話のデータがすべて入っています。\r\n\
+  contract.json         ご契約\r\n\
   mailbox.json          設定\r\n\
+  notifications.json    通知\r\n\
+  devices.json          登録した端末\r\n\
   greeting.wav          ご自分の応答メッセージ(ある場合)\r\n\
   blocked-callers.json  着信拒否\r\n\
   messages/             メッセージ: 情報(.json)、文字(.txt)、音声(.mp3)\r\n\
 文字は音声認識によるもので、必ずしも正確ではありません。\r\n\
 \r\n\
 This file holds all data of your voicemail.\r\n\
+  contract.json         your contract\r\n\
   mailbox.json          settings\r\n\
+  notifications.json    how you are told\r\n\
+  devices.json          your devices\r\n\
   greeting.wav          your own greeting, if there is one\r\n\
   blocked-callers.json  callers that are refused\r\n\
   messages/             messages: about them (.json), text (.txt), sound (.mp3)\r\n\
@@ -61,31 +71,21 @@ pub(crate) async fn export(
     PathId(id): PathId<MailboxId>,
 ) -> Result<Response, Problem> {
     let mailbox = mailboxes::find(&plane, id).await?;
-    archive(&plane, mailbox, Vec::new()).await
+    archive(&plane, mailbox).await
 }
 
-/// The archive of a mailbox, with further files (name and content) in front.
+/// The archive of a mailbox.
 pub(crate) async fn archive(
     plane: &ControlPlane,
     mailbox: StoredMailbox,
-    further: Vec<(&'static str, Bytes)>,
 ) -> Result<Response, Problem> {
     let busy = || Problem::unavailable("too many exports are under way; try again in a minute");
     let permit = plane.shared.exports.clone().try_acquire_owned().map_err(|_| busy())?;
     let now = clock::now();
     let id = mailbox.id;
-    let mut files = vec![("README.txt", Bytes::from_static(README.as_bytes()))];
-    files.extend(further);
-    files.push(("blocked-callers.json", json(&list_of(plane, id).await?)));
-    if mailbox.own_greeting
-        && let Some(wav) = plane.shared.objects.get(Object::Greeting(id)).await?
-    {
-        files.push(("greeting.wav", wav));
-    }
-    files.push(("mailbox.json", json(&MailboxView::from(mailbox))));
     let mut zip = Zip::default();
     let mut head = BytesMut::new();
-    for (name, content) in files {
+    for (name, content) in about(plane, mailbox).await? {
         head.extend_from_slice(&zip.file(name, now, &content));
     }
     let export = Export {
@@ -101,6 +101,47 @@ pub(crate) async fn archive(
     let name = format!("attachment; filename=\"rusuden-{}.zip\"", time_stamp(now));
     let headers = [(CONTENT_TYPE, "application/zip".to_owned()), (CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(try_unfold(export, Export::next))).into_response())
+}
+
+/// The files that stand before the messages.
+async fn about(
+    plane: &ControlPlane,
+    mailbox: StoredMailbox,
+) -> Result<Vec<(&'static str, Bytes)>, Problem> {
+    let (id, shared) = (mailbox.id, &plane.shared);
+    let mut files = vec![("README.txt", Bytes::from_static(README.as_bytes()))];
+    if let Some(contract) = shared.store.contract_of_mailbox(id).await? {
+        files.push(("contract.json", json(&ContractView::from(contract))));
+    }
+    files.push(("blocked-callers.json", json(&list_of(plane, id).await?)));
+    files.push(("devices.json", json(&devices(plane, id).await?)));
+    let settings = shared.store.notification_settings(id).await?;
+    let addresses = mailbox.settings.addresses.clone();
+    files.push(("notifications.json", json(&told(settings, addresses))));
+    if mailbox.own_greeting
+        && let Some(wav) = shared.objects.get(Object::Greeting(id)).await?
+    {
+        files.push(("greeting.wav", wav));
+    }
+    files.push(("mailbox.json", json(&MailboxView::from(mailbox))));
+    Ok(files)
+}
+
+async fn devices(plane: &ControlPlane, mailbox: MailboxId) -> Result<Vec<DeviceView>, StoreError> {
+    let mut all = Vec::new();
+    let mut page = Page { after: None, limit: PAGE_MAX };
+    loop {
+        let found = plane.shared.store.devices(mailbox, page).await?;
+        let last =
+            found.last().map(|device| After { at: device.created_at, id: device.id.as_u128() });
+        let is_last = found.len() < PAGE_MAX as usize;
+        // None of them asks: the archive may be read anywhere.
+        all.extend(found.into_iter().map(|device| DeviceView::of(device, DeviceId::from_u128(0))));
+        if is_last {
+            return Ok(all);
+        }
+        page.after = last;
+    }
 }
 
 /// Why an archive was cut off.

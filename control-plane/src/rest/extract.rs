@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
 use axum::http::request::Parts;
 use engine_core::id::IdError;
 use serde::de::{DeserializeOwned, Error};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::problem::{Kind, Problem};
 
@@ -87,6 +87,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
 /// A whole number of JSON, which does not tell 5 from 5.0 (RFC 8259 §6).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole(pub(crate) u32);
+
+/// The same, below zero, too.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct SignedWhole(pub(crate) i64);
+
+impl<'de> Deserialize<'de> for SignedWhole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Beyond 2^53 a number of JSON is not exact (RFC 8259 §6).
+        const END: f64 = 9_007_199_254_740_992.0;
+        let number = f64::deserialize(deserializer)?;
+        let is_whole = number.fract() == 0.0 && (-END..=END).contains(&number);
+        if is_whole { Ok(Self(number as i64)) } else { Err(D::Error::custom("not a whole number")) }
+    }
+}
 
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

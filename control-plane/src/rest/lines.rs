@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::auth::{ContractsRead, ContractsWrite, May};
 use super::extract::{JsonBody, PathOf};
 use super::problem::{Kind, Problem, ProblemBody};
+use super::repeat::RepeatKey;
 use crate::line::{Flagged, Line, LineError, LineFlag, LineService, check_reason};
 use crate::plane::ControlPlane;
 use crate::store::LineRef;
@@ -143,6 +144,50 @@ pub(crate) async fn clear_flag(
     let (line, flag) = (line_ref(&plane, &line)?, read_flag(&flag)?);
     plane.shared.store.clear_flag(&line, flag, may.change()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A roaming event that was kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RoamingEvent)]
+pub(crate) struct RoamingView {
+    /// Its id.
+    #[schema(format = Uuid)]
+    id: String,
+    /// The contract whose subscriber is told.
+    #[schema(format = Uuid)]
+    contract: String,
+    /// When it came. RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// Notes that overseas roaming was set on a line: forwarding may have to be set again, and the
+/// subscriber is told so (S06). The same Idempotency-Key is the same event.
+#[utoipa::path(post, path = "/v1/lines/{line}/roaming", tag = "lines",
+    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            pattern = "^[!#-~]{1,255}$", description = "Names this event, such as a UUID")),
+    responses((status = 201, body = RoamingView),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "The line has no contract")),
+    security(("key" = ["contracts:write"])))]
+pub(crate) async fn roaming(
+    may: May<ContractsWrite>,
+    State(plane): State<ControlPlane>,
+    PathOf(line): PathOf<String>,
+    repeat: RepeatKey,
+) -> Result<(StatusCode, axum::Json<RoamingView>), Problem> {
+    let (line, change) = (line_ref(&plane, &line)?, may.change());
+    let event = repeat.id(&format!("{} {}", change.by, line.hash), &plane.shared.pepper);
+    let guide = plane.shared.config.public_url.clone();
+    let kept = plane.shared.store.keep_roaming(&line, event, guide, change).await?;
+    plane.shared.outbox_wake.wake();
+    let view = RoamingView {
+        id: kept.id.to_string(),
+        contract: kept.contract.to_string(),
+        created_at: time_utc(kept.at),
+    };
+    Ok((StatusCode::CREATED, axum::Json(view)))
 }
 
 async fn view(plane: &ControlPlane, line: &Line) -> Result<axum::Json<LineView>, Problem> {

@@ -183,7 +183,8 @@ impl QuietHoursView {
     }
 }
 
-fn view(settings: NotificationSettings, addresses: Vec<String>) -> NotificationsView {
+/// How a subscriber is told, as it is shown.
+pub(crate) fn view(settings: NotificationSettings, addresses: Vec<String>) -> NotificationsView {
     NotificationsView {
         mail: settings.mail,
         addresses,

@@ -19,8 +19,10 @@ use crate::plane::ControlPlane;
 
 mod audit;
 mod auth;
+mod billing;
 mod blocked;
 mod bytes;
+mod campaigns;
 mod contracts;
 mod deletions;
 mod devices;
@@ -33,6 +35,7 @@ mod guides;
 mod lines;
 mod mailboxes;
 mod me_messages;
+mod me_own;
 mod me_settings;
 mod messages;
 mod numbers;
@@ -77,12 +80,20 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(messages::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
+        .routes(routes!(campaigns::create, campaigns::list))
+        .routes(routes!(campaigns::show))
+        .routes(routes!(billing::list))
+        .routes(routes!(billing::show))
+        .routes(routes!(billing::close))
+        .routes(routes!(billing::adjust))
+        .routes(routes!(billing::usage))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
         .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
         .routes(routes!(lines::show))
         .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
         .routes(routes!(lines::set_flag, lines::clear_flag))
+        .routes(routes!(lines::roaming))
         .routes(routes!(numbers::add, numbers::count))
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
@@ -125,6 +136,9 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(me_messages::segments))
         .routes(routes!(me_messages::audio))
         .routes(routes!(me_messages::events))
+        .routes(routes!(me_own::blocked, me_own::block))
+        .routes(routes!(me_own::unblock))
+        .routes(routes!(me_own::export))
         .routes(routes!(me_settings::show, me_settings::update))
         .routes(routes!(me_settings::notifications, me_settings::update_notifications))
 }

@@ -21,8 +21,10 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
     tags(
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
+        (name = "billing", description = "Months as the carrier bills them"),
+        (name = "campaigns", description = "What is free at first, version by version"),
         (name = "contracts", description = "From application to end"),
-        (name = "lines", description = "Subscribers' own numbers: which voicemail, what stands against them"),
+        (name = "lines", description = "Subscribers' own numbers, their voicemail and flags"),
         (name = "numbers", description = "The pool of 050 numbers"),
         (name = "terms", description = "Terms of service"),
         (name = "audit", description = "Who changed what"),
@@ -58,8 +60,8 @@ impl Modify for Key {
 /// Adds to every operation what it may refuse.
 pub(crate) fn document_refusals(api: &mut Description) {
     for (path, item) in &mut api.paths.paths {
-        // Any line can be asked about: none is unknown.
-        let by_id = path.contains('{') && !path.contains("{line}");
+        // Any line and any month can be asked about: none is unknown.
+        let by_id = path.contains('{') && !path.contains("{line}") && !path.contains("{month}");
         for operation in operations(item) {
             for (status, words) in refusals(operation, path, by_id) {
                 let taken = operation.responses.responses.contains_key(status);
@@ -89,12 +91,15 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
+    let blocks = path == "/v1/me/blocked-callers" && has_body;
     let is_deletion = path.starts_with("/v1/deletions");
-    let may_conflict = changes_mailbox || may_wait || is_deletion || path.ends_with("/greeting");
+    let waits = may_wait || is_deletion;
+    let may_conflict = changes_mailbox || waits || blocks || path.ends_with("/greeting");
     let is_counted = path.starts_with("/v1/");
     let is_subscribers = path.starts_with("/v1/me");
     // Guides are data of the program: there is none to delete.
-    let may_be_gone = by_id && !path.starts_with("/v1/guides") && !is_deletion;
+    let stays = ["/v1/guides", "/v1/campaigns", "/v1/deletions"];
+    let may_be_gone = by_id && !stays.iter().any(|begin| path.starts_with(begin));
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),

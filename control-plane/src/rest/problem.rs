@@ -8,6 +8,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::billing::BillingError;
 use crate::contract::ContractError;
 use crate::keys::Scope;
 use crate::line::LineError;
@@ -44,6 +45,11 @@ pub(crate) enum Kind {
     SerialUnknown,
     SerialRedeemed,
     ChangedMeanwhile,
+    MonthNotOver,
+    EarlierMonthOpen,
+    BeforeFirstMonth,
+    MonthOpen,
+    NotAcceptable,
     BlockedCallersFull,
     NotReady,
     Gone,
@@ -121,6 +127,17 @@ impl Kind {
             }
             Self::BlockedCallersFull => {
                 (StatusCode::CONFLICT, "blocked_callers_full", "No more callers can be blocked")
+            }
+            Self::MonthNotOver => (StatusCode::CONFLICT, "month_not_over", "The month is not over"),
+            Self::EarlierMonthOpen => {
+                (StatusCode::CONFLICT, "earlier_month_open", "An earlier month is open")
+            }
+            Self::BeforeFirstMonth => {
+                (StatusCode::CONFLICT, "before_first_month", "Billing began later")
+            }
+            Self::MonthOpen => (StatusCode::CONFLICT, "month_open", "The month is still open"),
+            Self::NotAcceptable => {
+                (StatusCode::NOT_ACCEPTABLE, "not_acceptable", "No accepted format is offered")
             }
             Self::NotReady => (StatusCode::CONFLICT, "not_ready", "This is not made yet"),
             Self::Gone => (StatusCode::GONE, "gone", "This was deleted"),
@@ -248,6 +265,10 @@ impl Problem {
         Self::new(Kind::MissingScope, detail).with_header(WWW_AUTHENTICATE, &challenge)
     }
 
+    pub(crate) fn invalid_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }
@@ -302,6 +323,7 @@ impl From<StoreError> for Problem {
                 Self { field: Some("number"), ..Self::new(Kind::NumberTaken, error.to_string()) }
             }
             StoreError::Contract(error) => error.into(),
+            StoreError::Billing(error) => error.into(),
             StoreError::Unreadable { .. } | StoreError::Vault(_) => {
                 error!(%error, "A row cannot be read.");
                 Self::new(Kind::Internal, "a row cannot be read; the service's log says which")
@@ -311,6 +333,19 @@ impl From<StoreError> for Problem {
                 Self::unavailable("the store cannot answer now; try again in a few seconds")
             }
         }
+    }
+}
+
+impl From<BillingError> for Problem {
+    fn from(error: BillingError) -> Self {
+        let kind = match error {
+            BillingError::TooEarly { .. } => Kind::MonthNotOver,
+            BillingError::EarlierOpen { .. } => Kind::EarlierMonthOpen,
+            BillingError::BeforeFirst { .. } => Kind::BeforeFirstMonth,
+            BillingError::MonthOpen { .. } => Kind::MonthOpen,
+            BillingError::UnknownContract => Kind::NotFound,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -16,6 +16,15 @@ const HEADER: &str = "idempotency-key";
 pub(crate) struct RepeatKey(Option<String>);
 
 impl RepeatKey {
+    /// An id for what the request makes: the same for the same key of the same client, else new.
+    pub(crate) fn id(&self, client: &str, pepper: &Pepper) -> uuid::Uuid {
+        let Some(key) = &self.0 else { return uuid::Uuid::now_v7() };
+        let mac = pepper.mac("idempotency-id", format!("{client} {key}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&mac[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
     /// How this request is known again, with the body that came with the key.
     pub(crate) fn with(&self, body: &impl Serialize, pepper: &Pepper) -> Option<Repeat> {
         let key = self.0.as_deref()?;

@@ -16,6 +16,8 @@ use crate::message::tests_support::{new_message, text};
 use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
+pub(crate) mod billing;
+pub(crate) mod campaigns;
 pub(crate) mod contracts;
 mod notices;
 

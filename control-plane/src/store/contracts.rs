@@ -10,6 +10,7 @@ use super::{Job, Page, StoreError};
 use crate::audit::{Change, Entry};
 use crate::contract::{Contract, ContractId, ContractState};
 use crate::line::{Flagged, Line, LineFlag, LineService};
+use crate::notice::Notice;
 use crate::numbers::{NumberCounts, NumberRange, NumbersAdded};
 use crate::terms::{Terms, TermsText};
 
@@ -24,6 +25,8 @@ pub struct Application {
     pub line_hash: String,
     /// How to know the same application again.
     pub repeat: Option<Repeat>,
+    /// What its subscriber is told, by mail.
+    pub notice: Notice,
 }
 
 /// How the same request is known again: keyed hashes of its Idempotency-Key and its body.
@@ -140,6 +143,17 @@ pub struct LineRef {
     pub hash: String,
 }
 
+/// A roaming event that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roaming {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// The contract whose subscriber is told.
+    pub contract: ContractId,
+    /// When it came.
+    pub at: WallTime,
+}
+
 /// Keeps what is known of lines.
 #[async_trait]
 pub trait LineStore: Send + Sync {
@@ -166,6 +180,15 @@ pub trait LineStore: Send + Sync {
         reason: &str,
         change: Change,
     ) -> Result<Flagged, StoreError>;
+    /// Keeps a roaming event of a line with a contract and leaves its notice (S06); an event with
+    /// the same id is the same event. `guide_url` is where the subscriber finds the guide.
+    async fn keep_roaming(
+        &self,
+        line: &LineRef,
+        event: uuid::Uuid,
+        guide_url: Option<String>,
+        change: Change,
+    ) -> Result<Roaming, StoreError>;
     /// Clears a flag. False when it was not set.
     async fn clear_flag(
         &self,

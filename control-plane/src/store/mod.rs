@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::billing::BillingError;
 use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
@@ -17,7 +18,9 @@ use crate::objects::ObjectError;
 use crate::outbox::{Channel, Delivery, Next};
 use crate::vault::VaultError;
 
+mod billing;
 mod blocked;
+mod campaigns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
@@ -26,10 +29,12 @@ mod notices;
 pub mod sqlite;
 mod subscribers;
 
+pub use billing::{BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment};
 pub use blocked::{BlockedStore, Blocking};
+pub use campaigns::{CampaignStore, KeptCampaign};
 pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
-    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, TermsStore,
+    ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
 pub use deletions::{Deletion, DeletionStore};
 pub use notices::NoticeStore;
@@ -76,6 +81,9 @@ pub enum StoreError {
     /// The rules of contracts refuse it; nothing was changed.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// The rules of billing refuse it; nothing was changed.
+    #[error(transparent)]
+    Billing(#[from] BillingError),
 }
 
 /// Position in a list ordered by time, then id: the last item that was seen.
@@ -292,6 +300,8 @@ pub trait Store:
     + NoticeStore
     + KeyStore
     + DeletionStore
+    + CampaignStore
+    + BillingStore
     + ContractStore
     + LineStore
     + NumberStore

@@ -141,36 +141,42 @@ impl KeyFile {
         row.as_ref().map_or(Ok(Found::Nothing), read_destroyed)
     }
 
-    /// Keeps `new` unless the mailbox has a key or had one; what there is then. Refuses, with the
-    /// master's id, a key that is not wrapped with the master that holds.
+    /// Keeps each key unless its mailbox has a key or had one, all in one transaction; what there
+    /// is then. `None`, and nothing kept, where they are not wrapped with the master that holds.
     pub(super) async fn insert(
         &self,
-        new: &Wrapped,
+        new: &[Wrapped],
         now: WallTime,
-    ) -> Result<Result<Found, String>, VaultError> {
+    ) -> Result<Option<Vec<Found>>, VaultError> {
         let mut tx = self.begin().await?;
-        let text = new.mailbox.to_string();
-        if let Some(row) = sqlx::query(BY_MAILBOX).bind(&text).fetch_optional(&mut *tx).await? {
-            return Ok(Ok(Found::Wrapped(read(&row, new.mailbox)?)));
-        }
-        if let Some(row) = sqlx::query(DESTROYED).bind(&text).fetch_optional(&mut *tx).await? {
-            return Ok(Ok(read_destroyed(&row)?));
-        }
         let master: String =
             sqlx::query_scalar("SELECT master FROM vault").fetch_one(&mut *tx).await?;
-        if master != new.master {
-            return Ok(Err(master));
+        if new.iter().any(|key| key.master != master) {
+            return Ok(None);
         }
-        sqlx::query(INSERT)
-            .bind(text)
-            .bind(&new.id)
-            .bind(&new.master)
-            .bind(&new.bytes)
-            .bind(now.as_unix_millis())
-            .execute(&mut *tx)
-            .await?;
+        let mut found = Vec::with_capacity(new.len());
+        for key in new {
+            let text = key.mailbox.to_string();
+            if let Some(row) = sqlx::query(BY_MAILBOX).bind(&text).fetch_optional(&mut *tx).await? {
+                found.push(Found::Wrapped(read(&row, key.mailbox)?));
+                continue;
+            }
+            if let Some(row) = sqlx::query(DESTROYED).bind(&text).fetch_optional(&mut *tx).await? {
+                found.push(read_destroyed(&row)?);
+                continue;
+            }
+            sqlx::query(INSERT)
+                .bind(text)
+                .bind(&key.id)
+                .bind(&key.master)
+                .bind(&key.bytes)
+                .bind(now.as_unix_millis())
+                .execute(&mut *tx)
+                .await?;
+            found.push(Found::Wrapped(key.clone()));
+        }
         tx.commit().await?;
-        Ok(Ok(Found::Wrapped(new.clone())))
+        Ok(Some(found))
     }
 
     /// Destroys keys; those that are destroyed already stay so.

@@ -27,6 +27,7 @@ use crate::limits::DATA_KEYS_CACHED;
 
 mod cache;
 pub(crate) mod cipher;
+mod error;
 mod key_file;
 mod master;
 mod rotate;
@@ -34,6 +35,7 @@ mod settings;
 pub(crate) mod signer;
 
 pub use self::cipher::{DataKey, Place, Unsealable};
+pub use self::error::VaultError;
 pub use self::rotate::Rotation;
 pub use self::settings::VaultConfig;
 
@@ -43,85 +45,6 @@ const KEY_FILE: &str = "keys.db";
 const MASTER_FILE: &str = "master.key";
 /// Name of the systemd credential that is looked for.
 const CREDENTIAL: &str = "rusuden-master-keys";
-
-/// Why the vault did not do as asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VaultError {
-    /// A file of the vault cannot be used.
-    #[error("the file of keys {path} cannot be used: {why}")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        why: String,
-    },
-    /// Master keys cannot be read.
-    #[error("the master keys in {place} cannot be read: {why}")]
-    MasterKeys {
-        /// Where they stand.
-        place: String,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// A master key is needed that is not there.
-    #[error(
-        "data keys are wrapped with the master key {id}, which is not in {place}; put it back \
-         behind the first one, without it what it protects cannot be read"
-    )]
-    MasterMissing {
-        /// Which one.
-        id: String,
-        /// Where it should stand.
-        place: String,
-    },
-    /// A master key is not the one that it was.
-    #[error("the data key of mailbox {mailbox} does not open with the master key {master}")]
-    WrongMaster {
-        /// Whose data key.
-        mailbox: MailboxId,
-        /// Id of the master key.
-        master: String,
-    },
-    /// Another key file than the database's.
-    #[error(
-        "{path} is not the key file that this database was sealed with; put the right one back, \
-         without it what is sealed cannot be read"
-    )]
-    OtherKeyFile {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A key is gone that was not destroyed.
-    #[error("the data key of mailbox {mailbox} is not in the key file; put the right one back")]
-    KeyMissing {
-        /// Whose key.
-        mailbox: MailboxId,
-    },
-    /// A row of the key file that this version cannot have written.
-    #[error("the row {row} of the key file cannot be read")]
-    Malformed {
-        /// Which row.
-        row: String,
-    },
-    /// The receipt key cannot be used.
-    #[error("the receipt key {path} cannot be used: {why}")]
-    ReceiptKey {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-    /// The system's source of random bytes failed.
-    #[error("the system gave no random bytes: {why}")]
-    Random {
-        /// What it said.
-        why: String,
-    },
-    /// The key file failed.
-    #[error("the key file failed: {0}")]
-    Database(#[from] sqlx::Error),
-}
 
 /// What there is of a mailbox's data key.
 #[derive(Debug, Clone)]
@@ -150,6 +73,10 @@ struct Shared {
     source: MasterSource,
     open: OnceCell<Open>,
     cache: Mutex<Cache>,
+    /// Mailboxes that wait for a key to be made.
+    wanted: Mutex<Vec<MailboxId>>,
+    /// Who holds it makes the keys for all that wait.
+    turn: tokio::sync::Mutex<()>,
 }
 
 struct Open {
@@ -181,7 +108,15 @@ impl Vault {
             (None, None, None) => MasterSource::Ours(folder.join(MASTER_FILE)),
         };
         let cache = Mutex::new(Cache::new(DATA_KEYS_CACHED / 2));
-        Self { shared: Arc::new(Shared { folder, source, open: OnceCell::new(), cache }) }
+        let shared = Shared {
+            folder,
+            source,
+            open: OnceCell::new(),
+            cache,
+            wanted: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Opens everything now, so that what is wrong is said at the start. The id of the key file.
@@ -240,24 +175,53 @@ impl Vault {
         }
     }
 
+    /// Makes a mailbox's key. Who comes while others are being made waits for one turn and shares
+    /// it: each turn is one write to the disk, however many keys it makes.
     async fn make(&self, mailbox: MailboxId) -> Result<Option<Arc<DataKey>>, VaultError> {
+        self.wanted().push(mailbox);
+        let _turn = self.shared.turn.lock().await;
+        if let Some(key) = self.cache().get(mailbox) {
+            return Ok(Some(key));
+        }
+        // In any order, each once; this one also if a turn that failed had taken it along.
+        let mut wanted: HashSet<_> = std::mem::take(&mut *self.wanted()).into_iter().collect();
+        wanted.insert(mailbox);
         let open = self.open().await?;
         let epoch = self.cache().epoch();
-        let mut secret = Zeroizing::new([0; cipher::KEY_BYTES]);
-        master::fill(secret.as_mut())?;
-        let new = DataKey::new(Uuid::new_v4(), secret);
+        let found = self.make_all(open, &wanted).await?;
+        let mut own = None;
+        for found in &found {
+            let Found::Wrapped(wrapped) = found else { continue };
+            let key = self.keep(wrapped, epoch).await?;
+            if wrapped.mailbox == mailbox {
+                own = Some(key);
+            }
+        }
+        Ok(own)
+    }
+
+    async fn make_all(
+        &self,
+        open: &Open,
+        wanted: &HashSet<MailboxId>,
+    ) -> Result<Vec<Found>, VaultError> {
         // Once more after another process changed the master.
         for _ in 0..2 {
             let masters = open.masters();
-            let wrapped = wrap(masters.current(), mailbox, &new)?;
-            match open.file.insert(&wrapped, clock::now()).await? {
-                Ok(Found::Wrapped(kept)) => return self.keep(&kept, epoch).await.map(Some),
-                Ok(_) => return Ok(None),
-                Err(_) => self.read_masters_again(open)?,
+            let new: Result<Vec<_>, _> =
+                wanted.iter().map(|&mailbox| wrap_new(masters.current(), mailbox)).collect();
+            if let Some(found) = open.file.insert(&new?, clock::now()).await? {
+                return Ok(found);
             }
+            self.read_masters_again(open)?;
         }
         let id = open.masters().current().id.clone();
         Err(VaultError::MasterMissing { id, place: self.shared.source.place() })
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Vec<MailboxId>> {
+        // A panic elsewhere cannot leave the list wrong: every step is one push or one take.
+        self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Unwraps a key and keeps it at hand.
@@ -334,6 +298,13 @@ impl Open {
     fn masters(&self) -> Arc<MasterKeys> {
         self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A new key for this mailbox, wrapped.
+fn wrap_new(master: &MasterKey, mailbox: MailboxId) -> Result<Wrapped, VaultError> {
+    let mut secret = Zeroizing::new([0; cipher::KEY_BYTES]);
+    master::fill(secret.as_mut())?;
+    wrap(master, mailbox, &DataKey::new(Uuid::new_v4(), secret))
 }
 
 /// A nonce from the thread's generator, which the system seeds.

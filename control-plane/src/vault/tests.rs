@@ -56,6 +56,10 @@ async fn makers_at_once_agree_on_one_key() {
     let keys = futures::future::try_join_all(makers).await.unwrap();
     let first = keys[0].as_ref().unwrap().id();
     assert!(keys.iter().all(|key| key.as_ref().unwrap().id() == first));
+    let makers = (100..1_100).map(|n| vaults[n as usize % 3].key(mailbox(n)));
+    let keys = futures::future::try_join_all(makers).await.unwrap();
+    let ids: HashSet<_> = keys.iter().map(|key| key.as_ref().unwrap().id()).collect();
+    assert_eq!(ids.len(), 1_000, "each mailbox has a key of its own");
 }
 
 #[tokio::test]
@@ -91,7 +95,7 @@ async fn a_new_master_wraps_every_key_while_the_service_goes_on() {
     let open = service.open().await.unwrap();
     for n in 1..count {
         let wrapped = wrap(open.masters().current(), mailbox(n), &key).unwrap();
-        open.file.insert(&wrapped, WallTime::from_unix_millis(0)).await.unwrap().unwrap();
+        open.file.insert(&[wrapped], WallTime::from_unix_millis(0)).await.unwrap().unwrap();
     }
     let old_file = std::fs::read_to_string(folder.path().join("keys/master.key")).unwrap();
     let old = open.masters().current().id.clone();
@@ -156,7 +160,7 @@ async fn a_key_that_is_moved_to_another_mailbox_does_not_open() {
         panic!("it was made")
     };
     stolen.mailbox = mailbox(2);
-    open.file.insert(&stolen, WallTime::from_unix_millis(0)).await.unwrap().unwrap();
+    open.file.insert(&[stolen], WallTime::from_unix_millis(0)).await.unwrap().unwrap();
     let error = vault.key(mailbox(2)).await.unwrap_err();
     assert!(matches!(error, VaultError::WrongMaster { .. }), "{error}");
 }

@@ -4,6 +4,7 @@ use engine_core::caller::Caller;
 use engine_core::id::MailboxId;
 use serde_json::{Value, json};
 
+use crate::subscriber::App;
 use crate::support::{Centre, arrival, number};
 
 fn path(mailbox: MailboxId) -> String {
@@ -118,5 +119,30 @@ async fn what_cannot_be_blocked_is_refused_with_its_field() {
     }
     let entry = format!("{}/x", path(mailbox));
     assert_eq!(centre.json("DELETE", &entry, Value::Null).await.0, 400);
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_blocks_for_its_own_mailbox_only() {
+    let (_folder, centre) = Centre::running().await;
+    let mailbox = centre.mailbox("+815012345678", &[]).await;
+    let other = centre.mailbox("+815012345679", &[]).await;
+    let app = App::sign_in(&centre, mailbox, "電話").await;
+    let theirs = App::sign_in(&centre, other, "電話").await;
+    let arrival = arrival(1, other, number("+81312345678"));
+    centre.arrive(&arrival).await;
+    let message = json!({"message": arrival.opened.recording.to_string()});
+    let all = "/v1/me/blocked-callers";
+    assert_eq!(app.json("POST", all, message.clone()).await.0, 404, "another's message");
+    let (status, blocked) = theirs.json("POST", all, message).await;
+    assert_eq!(status, 201, "{blocked}");
+    assert!(refuses(&centre, other, &number("+81312345678")).await);
+    assert!(!refuses(&centre, mailbox, &number("+81312345678")).await);
+    let entry = format!("{all}/{}", blocked["id"].as_str().unwrap());
+    assert_eq!(app.json("DELETE", &entry, Value::Null).await.0, 404, "another's entry");
+    assert_eq!(app.get(all).await.1, json!({"items": []}));
+    assert_eq!(theirs.get(all).await.1, json!({"items": [blocked]}));
+    assert_eq!(theirs.json("DELETE", &entry, Value::Null).await.0, 204);
+    assert!(!refuses(&centre, other, &number("+81312345678")).await);
     centre.stop().await;
 }

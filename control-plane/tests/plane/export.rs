@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::subscriber::App;
 use crate::support::{Centre, arrival, mp3, number};
 
 /// Names, and contents by name, as an independent reader finds them.
@@ -62,8 +63,10 @@ async fn everything_of_a_mailbox_is_given_as_one_archive() {
 
     let found = contents(&file).await;
     let names: Vec<&String> = found.as_object().unwrap().keys().collect();
-    assert_eq!(names.len(), 4 + 53 * 3, "{names:?}");
+    assert_eq!(names.len(), 6 + 53 * 3, "{names:?}");
     assert_eq!(bytes(&found, "greeting.wav"), b"RIFF hello");
+    assert_eq!(parsed(&found, "devices.json"), json!([]));
+    assert_eq!(parsed(&found, "notifications.json")["mail"], true);
     assert_eq!(parsed(&found, "mailbox.json")["addresses"], json!(["a@example.jp"]));
     assert_eq!(parsed(&found, "blocked-callers.json")["items"][0]["ends_with"], "2222");
     let readme = String::from_utf8(bytes(&found, "README.txt")).unwrap();
@@ -125,5 +128,30 @@ async fn as_many_exports_run_at_once_as_the_limit_says() {
     while !freed().await {
         assert!(tokio::time::Instant::now() < deadline, "places are given back");
     }
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_takes_away_what_is_its_own_and_nothing_else() {
+    let (folder, centre) = Centre::running().await;
+    let mailbox = centre.mailbox("+815012345678", &[]).await;
+    let other = centre.mailbox("+815012345679", &[]).await;
+    let app = App::sign_in(&centre, mailbox, "わたしのiPhone").await;
+    let (own, foreign) =
+        (arrival(1, mailbox, number("+819012345678")), arrival(2, other, number("+81311112222")));
+    for arrival in [&own, &foreign] {
+        centre.arrive(arrival).await;
+        centre.reach(arrival.opened.recording, "transcribed").await;
+    }
+    let response = app.request("GET", "/v1/me/export").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let file = folder.path().join("export.zip");
+    std::fs::write(&file, response.bytes().await.unwrap()).unwrap();
+    let found = contents(&file).await;
+    let messages = found.as_object().unwrap().keys().filter(|name| name.starts_with("messages/"));
+    let messages: Vec<&String> = messages.collect();
+    assert_eq!(messages.len(), 3);
+    assert!(messages.iter().all(|name| name.contains(&own.opened.recording.to_string())));
+    assert_eq!(parsed(&found, "devices.json")[0]["name"], "わたしのiPhone");
     centre.stop().await;
 }

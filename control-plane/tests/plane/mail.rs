@@ -34,7 +34,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// What Python reads in these files.
-fn parse(files: &[PathBuf]) -> Vec<Value> {
+pub(crate) fn parse(files: &[PathBuf]) -> Vec<Value> {
     let output = std::process::Command::new(python())
         .arg(script("read_mail.py"))
         .args(files)

@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod billing;
 mod blocked;
+mod campaigns;
+mod contracts;
 mod edge;
 mod events;
 mod export;

@@ -204,6 +204,14 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
     let routes = [
         ("/v1/mailboxes", "post get"),
         ("/v1/mailboxes/{id}", "get patch delete"),
+        ("/v1/guides", "get"),
+        ("/v1/guides/{carrier}", "get"),
+        ("/v1/mailboxes/{id}/blocked-callers", "post get"),
+        ("/v1/mailboxes/{id}/blocked-callers/{blocked}", "delete"),
+        ("/v1/mailboxes/{id}/export", "get"),
+        ("/v1/me/blocked-callers", "post get"),
+        ("/v1/me/blocked-callers/{id}", "delete"),
+        ("/v1/me/export", "get"),
         ("/v1/mailboxes/{id}/greeting", "put get delete"),
         ("/v1/mailboxes/{id}/messages", "get"),
         ("/v1/messages/{id}", "get patch delete"),
@@ -211,6 +219,23 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/messages/{id}/segments", "get"),
         ("/v1/messages/{id}/audio.mp3", "get"),
         ("/v1/messages/{id}/recording", "get"),
+        ("/v1/campaigns", "post get"),
+        ("/v1/campaigns/{version}", "get"),
+        ("/v1/billing/months", "get"),
+        ("/v1/billing/months/{month}", "get"),
+        ("/v1/billing/months/{month}/close", "post"),
+        ("/v1/billing/months/{month}/adjustments", "post"),
+        ("/v1/billing/months/{month}/usage", "get"),
+        ("/v1/contracts", "post get"),
+        ("/v1/contracts/{id}", "get"),
+        ("/v1/contracts/{id}/cancellation", "get post delete"),
+        ("/v1/lines/{line}", "get"),
+        ("/v1/lines/{line}/carrier-voicemail", "put delete"),
+        ("/v1/lines/{line}/flags/{flag}", "put delete"),
+        ("/v1/lines/{line}/roaming", "post"),
+        ("/v1/numbers", "post get"),
+        ("/v1/terms", "post get"),
+        ("/v1/audit", "get"),
         ("/v1/events", "get"),
         ("/v1/me/devices", "get delete"),
         ("/v1/me/devices/{id}", "patch delete"),
@@ -226,6 +251,8 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/me/sign-out", "post"),
         ("/v1/deletions/{mailbox}", "get"),
         ("/v1/receipt-key", "get"),
+        ("/v1/guides", "get"),
+        ("/v1/guides/{carrier}", "get"),
         ("/v1/capabilities", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
@@ -235,7 +262,8 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         for method in methods.split(' ') {
             let operation = &api["paths"][path][method];
             assert!(operation["summary"].is_string(), "{method} {path} is not described");
-            let needs_key = path.starts_with("/v1/") && path != "/v1/capabilities";
+            let is_public = path == "/v1/capabilities" || path.starts_with("/v1/guides");
+            let needs_key = path.starts_with("/v1/") && !is_public;
             assert_eq!(operation["security"].is_array(), needs_key, "{method} {path}");
             assert_eq!(operation["responses"]["401"].is_object(), needs_key, "{method} {path}");
         }

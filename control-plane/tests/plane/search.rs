@@ -6,6 +6,7 @@ use engine_core::private::Private;
 use engine_core::work::Rendered;
 use serde_json::Value;
 
+use crate::subscriber::App;
 use crate::support::{Centre, arrival, number, rendered};
 
 /// Lets a message come in that says this.
@@ -58,6 +59,9 @@ async fn messages_are_found_by_their_text_however_it_is_written() {
         assert_eq!((status, texts(&page)), (200, wanted.to_vec()), "{query}");
         assert_eq!(page["next"], Value::Null, "{query}");
     }
+    let app = App::sign_in(&centre, mailbox, "電話").await;
+    let (_, own) = app.get("/v1/me/messages?q=%E3%81%95%E3%81%8F%E3%82%89").await;
+    assert_eq!(texts(&own), said[..1], "the subscriber searches its own");
     let (_, first) = find(&centre, mailbox, &[("q", "です"), ("limit", "1")]).await;
     assert_eq!(texts(&first), [said[2]]);
     let next = first["next"].as_str().unwrap();

@@ -9,6 +9,7 @@ use super::{START, at, end_all, take};
 use crate::audit::{Actor, Change, Verifier};
 use crate::contract::tests_support::applied;
 use crate::contract::{Contract, ContractError, ContractId, ContractState};
+use crate::contract_notice::application_complete;
 use crate::keys::KeyId;
 use crate::limits::{QUARANTINE, REPEAT_AGE_MAX};
 use crate::line::{Line, LineFlag, LineService};
@@ -60,6 +61,7 @@ fn application(id: u128, line: u32, now: WallTime) -> Application {
     Application {
         serial_hash: serial_hash(id),
         line_hash: contract.line.hash(&pepper()),
+        notice: application_complete(&contract, &Serial::of(contract.id, &pepper())),
         contract,
         repeat: None,
     }

@@ -6,12 +6,15 @@ use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 use serde_json::json;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
+use tracing::warn;
 
 use super::audit::append_audit;
+use super::campaigns::campaign_in_force;
 use super::contract_rows::{find, keep, read, write};
 use super::jobs::{drop_job, end_job, put_job};
 use super::lines::{flags, free_line, take_line};
 use super::mailboxes::{bury_mailbox, insert_mailbox};
+use super::notices::{drop_notice, put_notice};
 use super::numbers::{assign_number, has_reached, quarantine_number};
 use super::sealed::seal_addresses;
 use super::terms::{accept_terms, version_at};
@@ -19,13 +22,17 @@ use super::{SqliteStore, unreadable};
 use crate::audit::{Actor, Change, Deed};
 use crate::campaign::{self, Exclusion, Grant};
 use crate::contract::{Contract, ContractError, ContractId, ContractKind};
+use crate::contract_notice::{self, application_complete_id};
 use crate::limits::REPEAT_AGE_MAX;
 use crate::line::{Line, LineFlag};
 use crate::mailbox::{MailboxSettings, StoredMailbox};
+use crate::notice::{Notice, NoticeId};
+use crate::outbox::Channel;
 use crate::store::{
     Activated, Activation, Application, Applied, ContractFilter, ContractStore, Job, Page, Repeat,
     StoreError, Task,
 };
+use crate::vault::Vault;
 
 const BY_ID: &str = "SELECT * FROM contracts WHERE id = $1";
 const BY_SERIAL: &str = "SELECT * FROM contracts WHERE serial_hash = $1";
@@ -77,6 +84,7 @@ impl ContractStore for SqliteStore {
             "campaign_version": contract.free.map(|free| free.version),
             "no_campaign": free.err().map(campaign::NoGrant::name),
         });
+        tell(&mut tx, &self.vault, &contract, Some(&application.notice)).await?;
         append_audit(&mut tx, change, &deed("contract.applied", contract.id, detail)).await?;
         tx.commit().await?;
         Ok(Applied::New(contract))
@@ -124,6 +132,11 @@ impl ContractStore for SqliteStore {
         activation: &Activation,
         change: Change,
     ) -> Result<Activated, StoreError> {
+        // The data key is a write to another file: not while this one is held. A serial that is
+        // not there makes no key, whoever guesses.
+        if self.one(BY_SERIAL, &activation.serial_hash).await?.is_some() {
+            self.vault.key(activation.mailbox).await?;
+        }
         let mut tx = self.begin().await?;
         let row = sqlx::query(BY_SERIAL).bind(&activation.serial_hash);
         let row = row.fetch_optional(&mut *tx).await?;
@@ -142,6 +155,9 @@ impl ContractStore for SqliteStore {
         append_audit(&mut tx, change, &deed("contract.activated", contract.id, detail)).await?;
         let at_low_water = has_reached(&mut tx, activation.low_water, change.at).await?;
         tx.commit().await?;
+        if at_low_water {
+            warn!(left = activation.low_water, "Few 050 numbers are left; add some soon.");
+        }
         Ok(Activated { contract, at_low_water })
     }
 
@@ -156,6 +172,8 @@ impl ContractStore for SqliteStore {
             write(&mut tx, &contract).await?;
             let ends_at = contract.ends_at.expect("a cancelled contract has an end");
             put_job(&mut tx, Task::EndContract(id), ends_at).await?;
+            tell(&mut tx, &self.vault, &contract, contract_notice::ending(&contract).as_ref())
+                .await?;
             let detail = json!({ "ends_on": contract.ends_on.map(|date| date.to_string()) });
             append_audit(&mut tx, change, &deed("contract.cancelled", id, detail)).await?;
         }
@@ -170,7 +188,11 @@ impl ContractStore for SqliteStore {
     ) -> Result<Contract, StoreError> {
         let mut tx = self.begin().await?;
         let mut contract = find(&mut tx, id).await?;
+        let ending = contract_notice::ending(&contract);
         if contract.reinstate(change.at)? {
+            if let Some(ending) = ending {
+                drop_notice(&mut tx, ending.id).await?;
+            }
             write(&mut tx, &contract).await?;
             drop_job(&mut tx, Task::EndContract(id)).await?;
             append_audit(&mut tx, change, &deed("contract.reinstated", id, json!({}))).await?;
@@ -190,11 +212,16 @@ impl ContractStore for SqliteStore {
             return Ok(None);
         }
         let mut contract = find(&mut tx, id).await?;
+        let running = contract.clone();
         if !contract.end(now) {
             // Reinstated, or ended by an attempt whose lease ran out. One that is cancelled again
             // has left a job of its own.
             tx.commit().await?;
             return Ok(None);
+        }
+        for notice in [Some(application_complete_id(id)), ending_id(&running)].into_iter().flatten()
+        {
+            drop_notice(&mut tx, notice).await?;
         }
         if let Some(mailbox) = contract.mailbox {
             bury_mailbox(&mut tx, mailbox, now).await?;
@@ -203,6 +230,8 @@ impl ContractStore for SqliteStore {
             quarantine_number(&mut tx, number, now).await?;
         }
         free_line(&mut tx, &contract.line, id).await?;
+        tell(&mut tx, &self.vault, &running, contract_notice::data_deleted(&running, now).as_ref())
+            .await?;
         write(&mut tx, &contract).await?;
         let change = Change { by: Actor::System, at: now };
         append_audit(&mut tx, change, &deed("contract.ended", id, json!({}))).await?;
@@ -216,6 +245,21 @@ impl SqliteStore {
         let row = sqlx::query(sql).bind(key).fetch_optional(&self.readers).await?;
         row.as_ref().map(read).transpose()
     }
+}
+
+/// Leaves a notice for the contract's address.
+pub(super) async fn tell(
+    tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
+    contract: &Contract,
+    notice: Option<&Notice>,
+) -> Result<(), StoreError> {
+    let (Some(notice), Some(email)) = (notice, &contract.email) else { return Ok(()) };
+    put_notice(tx, vault, notice, &[(Channel::Mail, email.reveal())]).await
+}
+
+fn ending_id(contract: &Contract) -> Option<NoticeId> {
+    contract_notice::ending(contract).map(|notice| notice.id)
 }
 
 fn deed(action: &'static str, id: ContractId, detail: serde_json::Value) -> Deed {
@@ -247,14 +291,14 @@ async fn grant(
         sqlx::query_scalar(HAS_APPLIED).bind(&application.line_hash).fetch_one(&mut **tx).await?;
     let flags = flags(tx, &contract.line).await?;
     let exclusions: Vec<_> = flags.iter().map(|flagged| exclusion(flagged.flag)).collect();
-    let versions: Vec<campaign::Campaign> = Vec::new();
+    let campaign = campaign_in_force(&mut **tx, contract.applied_on).await?;
     let facts = campaign::Application {
         applied_on: contract.applied_on,
         is_corporate: contract.kind == ContractKind::Corporate,
         has_applied_before,
         exclusions: &exclusions,
     };
-    Ok(campaign::grant(campaign::in_force(&versions, contract.applied_on), &facts))
+    Ok(campaign::grant(campaign.as_ref(), &facts))
 }
 
 const fn exclusion(flag: LineFlag) -> Exclusion {

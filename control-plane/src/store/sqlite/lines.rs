@@ -7,11 +7,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 
 use super::audit::append_audit;
+use super::contract_rows::find;
+use super::contracts::tell;
 use super::{SqliteStore, time, unreadable};
 use crate::audit::{Change, Deed};
 use crate::contract::{ContractError, ContractId};
+use crate::contract_notice;
 use crate::line::{Flagged, Line, LineFlag, LineService};
-use crate::store::{LineFacts, LineRef, LineStore, StoreError};
+use crate::store::{LineFacts, LineRef, LineStore, Roaming, StoreError};
 
 const SMART: &str = "smart";
 const CARRIER: &str = "carrier";
@@ -28,6 +31,10 @@ const SET: &str = "INSERT INTO line_flags (line, flag, reason, set_by, set_at, c
     cleared_at = NULL";
 const CLEAR: &str = "UPDATE line_flags SET cleared_at = $3 \
     WHERE line = $1 AND flag = $2 AND cleared_at IS NULL";
+
+const ROAMED: &str = "SELECT * FROM roaming_events WHERE id = $1";
+const ROAM: &str = "INSERT INTO roaming_events (id, line, contract, created_at) \
+    VALUES ($1, $2, $3, $4) RETURNING *";
 
 #[async_trait]
 impl LineStore for SqliteStore {
@@ -95,6 +102,37 @@ impl LineStore for SqliteStore {
         append_audit(&mut tx, change, &about(line, "line.flag_set", detail)).await?;
         tx.commit().await?;
         Ok(Flagged { flag, reason: reason.to_owned(), set_by, set_at: change.at })
+    }
+
+    async fn keep_roaming(
+        &self,
+        line: &LineRef,
+        event: uuid::Uuid,
+        guide_url: Option<String>,
+        change: Change,
+    ) -> Result<Roaming, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(ROAMED).bind(event.to_string()).fetch_optional(&mut *tx).await?;
+        if let Some(row) = row {
+            return read_roaming(&row);
+        }
+        let Some((LineService::Smart(id), _)) = service(&mut *tx, &line.line).await? else {
+            return Err(ContractError::Unknown.into());
+        };
+        let row = sqlx::query(ROAM)
+            .bind(event.to_string())
+            .bind(line.line.reveal())
+            .bind(id.to_string())
+            .bind(change.at.as_unix_millis())
+            .fetch_one(&mut *tx)
+            .await?;
+        let contract = find(&mut tx, id).await?;
+        let notice = contract_notice::roaming(&contract, event, guide_url, change.at);
+        tell(&mut tx, &self.vault, &contract, Some(&notice)).await?;
+        let detail = json!({ "event": event.to_string(), "contract": id.to_string() });
+        append_audit(&mut tx, change, &about(line, "line.roaming", detail)).await?;
+        tx.commit().await?;
+        read_roaming(&row)
     }
 
     async fn clear_flag(
@@ -202,5 +240,17 @@ fn read_flag(row: &SqliteRow) -> Result<Flagged, StoreError> {
         reason: row.try_get("reason")?,
         set_by: row.try_get("set_by")?,
         set_at: time(row.try_get("set_at")?),
+    })
+}
+
+fn read_roaming(row: &SqliteRow) -> Result<Roaming, StoreError> {
+    let wrong = |_| unreadable("roaming event", "a malformed id");
+    Ok(Roaming {
+        id: row.try_get::<String, _>("id")?.parse().map_err(wrong)?,
+        contract: row
+            .try_get::<String, _>("contract")?
+            .parse()
+            .map_err(|_| unreadable("roaming event", "a malformed contract"))?,
+        at: time(row.try_get("created_at")?),
     })
 }

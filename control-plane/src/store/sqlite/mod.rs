@@ -20,7 +20,10 @@ use crate::vault::{Vault, VaultConfig};
 
 mod agreement;
 mod audit;
+mod billing;
+mod billing_rows;
 mod blocked;
+mod campaigns;
 mod contract_rows;
 mod contracts;
 mod deletions;
@@ -141,6 +144,68 @@ mod tests {
         conformance::run(&store).await;
     }
 
+    /// S21, S22–S23, S53, S58, S65.
+    #[tokio::test]
+    async fn bills_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::billing::run(&store).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn bills_race() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::billing::race(std::sync::Arc::new(store)).await;
+    }
+
+    #[tokio::test]
+    async fn s21_a_closed_month_cannot_be_changed_by_a_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::billing::run(&store).await;
+        for sql in [
+            "UPDATE billing_months SET total_yen = 0",
+            "DELETE FROM billing_months",
+            "UPDATE billing_exports SET bytes = x''",
+            "DELETE FROM billing_exports",
+            "INSERT INTO billing_exports (month, format, part, bytes) VALUES ('2026-07', 'csv', 9, x'')",
+            "UPDATE billing_adjustments SET net_yen = 0",
+            "DELETE FROM billing_adjustments",
+            "INSERT INTO billing_adjustments (id, contract, for_month, lands_in, net_yen, reason, \
+             created_at) VALUES ('x', 'x', '2026-07', '2026-07', 1, 'x', 0)",
+        ] {
+            let refused = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
+            assert!(refused.contains("never changes"), "{sql}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn campaigns_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::run(&store).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn campaigns_race() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::race(std::sync::Arc::new(store)).await;
+    }
+
+    #[tokio::test]
+    async fn s72_a_version_of_the_campaign_cannot_be_changed_by_a_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        conformance::campaigns::run(&store).await;
+        for sql in ["UPDATE campaigns SET free_months = 0", "DELETE FROM campaigns"] {
+            let refused = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
+            assert!(refused.contains("never changes"), "{refused}");
+        }
+    }
+
+    /// S10, S28, S29, S36, S56–S57, S66–S68.
     #[tokio::test]
     async fn contracts_conform() {
         let folder = tempfile::tempdir().unwrap();
@@ -148,6 +213,7 @@ mod tests {
         conformance::contracts::run(&store).await;
     }
 
+    /// S10, S28, S36, S69.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn contracts_race() {
         let folder = tempfile::tempdir().unwrap();
