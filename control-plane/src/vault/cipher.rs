@@ -1,4 +1,4 @@
-//! Sealing with a mailbox's data key: XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03). Plaintext,
+//! Sealing with a mailbox's data key: `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03). Plaintext,
 //! place and nonce in; bytes that only the key opens, and only at that place, out. Pure: knows
 //! neither where keys come from nor where bytes go.
 

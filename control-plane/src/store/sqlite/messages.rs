@@ -346,7 +346,7 @@ async fn tell(
     let Some(row) = query.fetch_optional(&mut **tx).await? else { return Ok(()) };
     let wrong = |what| unreadable(format!("mailbox {mailbox}"), what);
     let owner: MailboxId = mailbox.parse().map_err(|_| wrong("a malformed id"))?;
-    let addresses = open_addresses(vault, owner, row.try_get("addresses")?).await?;
+    let addresses = open_addresses(vault, owner, &row.try_get::<String, _>("addresses")?).await?;
     let language: String = row.try_get("language")?;
     let language = language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?;
     let mut notice = Notice::new(id.into(), NoticeBody::NewMessage, message, now);

@@ -66,13 +66,13 @@ pub(super) fn read_addresses(
 pub(super) async fn open_addresses(
     vault: &Vault,
     mailbox: MailboxId,
-    sealed: String,
+    sealed: &str,
 ) -> Result<Vec<String>, StoreError> {
     if sealed == NO_ADDRESSES {
         return Ok(Vec::new());
     }
     match opener(vault, mailbox).await? {
-        Opener::Key(key) => read_addresses(&key, &mailbox.to_string(), &sealed),
+        Opener::Key(key) => read_addresses(&key, &mailbox.to_string(), sealed),
         Opener::Destroyed => Ok(Vec::new()),
     }
 }
