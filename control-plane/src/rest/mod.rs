@@ -23,6 +23,8 @@ mod billing;
 mod blocked;
 mod bytes;
 mod campaigns;
+mod cancellations;
+mod contract_problems;
 mod contracts;
 mod deletions;
 mod devices;
@@ -48,6 +50,7 @@ mod service;
 mod sound;
 mod subscriber;
 mod terms;
+mod webhooks;
 
 pub(crate) use self::edge::Edge;
 pub use self::edge::EdgeConfig;
@@ -89,7 +92,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(billing::usage))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
-        .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
+        .routes(routes!(cancellations::preview, cancellations::cancel, cancellations::reinstate))
         .routes(routes!(lines::show))
         .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
         .routes(routes!(lines::set_flag, lines::clear_flag))
@@ -100,6 +103,12 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(deletions::show))
         .routes(routes!(deletions::key))
         .routes(routes!(events::watch))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .merge(subscribers())
         .routes(routes!(guides::list))
         .routes(routes!(guides::show))

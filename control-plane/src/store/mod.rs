@@ -28,6 +28,7 @@ mod deletions;
 mod notices;
 pub mod sqlite;
 mod subscribers;
+mod webhooks;
 
 pub use billing::{BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment};
 pub use blocked::{BlockedStore, Blocking};
@@ -39,6 +40,7 @@ pub use contracts::{
 pub use deletions::{Deletion, DeletionStore};
 pub use notices::NoticeStore;
 pub use subscribers::{ForwardingProof, SubscriberStore};
+pub use webhooks::{PushStore, Replay, WebhookStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -298,6 +300,8 @@ pub trait Store:
     + JobStore
     + OutboxStore
     + NoticeStore
+    + WebhookStore
+    + PushStore
     + KeyStore
     + DeletionStore
     + CampaignStore

@@ -7,11 +7,11 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::outbox::put_delivery;
+use super::outbox::{of, put_delivery};
 use super::sealed::seal_target;
 use super::{SqliteStore, time, unreadable};
 use crate::notice::{Notice, NoticeBody, NoticeId};
-use crate::outbox::Channel;
+use crate::outbox::{Channel, Delivery};
 use crate::store::{NoticeStore, StoreError};
 use crate::vault::Vault;
 
@@ -24,6 +24,18 @@ const DROP_DELIVERIES: &str = "DELETE FROM outbox WHERE notice = $1";
 const DROP: &str = "DELETE FROM notices WHERE id = $1";
 const DROP_DELIVERIES_OF: &str =
     "DELETE FROM outbox WHERE notice IN (SELECT id FROM notices WHERE mailbox = $1)";
+const BEGIN: &str = "UPDATE outbox SET maybe_sent = maybe_sent + 1 \
+    WHERE notice = $1 AND channel = $2 AND target = $3 AND lease = $4";
+const KEEP_REFERENCE: &str = "INSERT INTO sms_parts (reference, notice, created_at) \
+    VALUES ($1, $2, $3) ON CONFLICT (reference) DO UPDATE SET notice = excluded.notice";
+const KEEP_STATE: &str = "INSERT INTO sms_parts (reference, state, state_at, created_at) \
+    VALUES ($1, $2, $3, $3) \
+    ON CONFLICT (reference) DO UPDATE SET state = excluded.state, state_at = excluded.state_at";
+const STATES: &str = "SELECT state FROM sms_parts WHERE notice = $1 ORDER BY created_at, reference";
+const OLD: &str = "SELECT id FROM notices WHERE created_at < $1 AND kind <> 'new_message' \
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE notice = notices.id AND state = 'pending') \
+    ORDER BY created_at LIMIT $2";
+const DROP_OLD_PARTS: &str = "DELETE FROM sms_parts WHERE created_at < $1";
 const DROP_OF: &str = "DELETE FROM notices WHERE mailbox = $1";
 
 #[async_trait]
@@ -38,6 +50,64 @@ impl NoticeStore for SqliteStore {
         tx.commit().await?;
         Ok(())
     }
+
+    async fn begin_delivery(&self, delivery: &Delivery) -> Result<bool, StoreError> {
+        let Delivery { notice, channel, target, .. } = delivery;
+        let Some(target) = seal_target(&self.vault, notice, *channel, target).await? else {
+            // The mailbox was deleted, and the row with it.
+            return Ok(false);
+        };
+        let begun = of(BEGIN, delivery, &target).execute(&self.writer).await?;
+        Ok(begun.rows_affected() == 1)
+    }
+
+    async fn keep_sms_references(
+        &self,
+        notice: NoticeId,
+        references: &[String],
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for reference in references {
+            sqlx::query(KEEP_REFERENCE)
+                .bind(reference)
+                .bind(notice.to_string())
+                .bind(now.as_unix_millis())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn keep_sms_state(
+        &self,
+        reference: &str,
+        state: &str,
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(KEEP_STATE).bind(reference).bind(state);
+        query.bind(now.as_unix_millis()).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn sms_states(&self, notice: NoticeId) -> Result<Vec<Option<String>>, StoreError> {
+        let query = sqlx::query_scalar(STATES).bind(notice.to_string());
+        Ok(query.fetch_all(&self.readers).await?)
+    }
+
+    async fn forget_notices(&self, before: WallTime, limit: u32) -> Result<u64, StoreError> {
+        let before = before.as_unix_millis();
+        let mut tx = self.begin().await?;
+        let query = sqlx::query_scalar(OLD).bind(before).bind(i64::from(limit));
+        let old: Vec<String> = query.fetch_all(&mut *tx).await?;
+        for id in &old {
+            drop_by_id(&mut tx, id).await?;
+        }
+        sqlx::query(DROP_OLD_PARTS).bind(before).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(old.len() as u64)
+    }
 }
 
 /// Keeps a notice with a delivery for each target that has none yet. Without such a target
@@ -48,10 +118,25 @@ pub(super) async fn put_notice(
     notice: &Notice,
     targets: &[(Channel, &str)],
 ) -> Result<(), StoreError> {
-    let mut is_new = false;
+    let mut kept = Vec::with_capacity(targets.len());
     for &(channel, target) in targets {
-        let Some(target) = seal_target(vault, notice, channel, target).await? else { continue };
-        is_new |= put_delivery(tx, notice.id, (channel, &target), notice.created_at).await?;
+        if let Some(target) = seal_target(vault, notice, channel, target).await? {
+            kept.push((channel, target));
+        }
+    }
+    let kept: Vec<_> = kept.iter().map(|(channel, target)| (*channel, target.as_str())).collect();
+    put_kept_notice(tx, notice, &kept).await
+}
+
+/// The same with targets as they are kept: sealed, or ids that need no sealing.
+pub(super) async fn put_kept_notice(
+    tx: &mut Transaction<'static, Sqlite>,
+    notice: &Notice,
+    targets: &[(Channel, &str)],
+) -> Result<(), StoreError> {
+    let mut is_new = false;
+    for &target in targets {
+        is_new |= put_delivery(tx, notice.id, target, notice.created_at).await?;
     }
     if !is_new {
         return Ok(());
@@ -86,9 +171,12 @@ pub(super) async fn drop_notice(
     tx: &mut Transaction<'static, Sqlite>,
     id: NoticeId,
 ) -> Result<(), StoreError> {
-    let id = id.to_string();
-    sqlx::query(DROP_DELIVERIES).bind(&id).execute(&mut **tx).await?;
-    sqlx::query(DROP).bind(&id).execute(&mut **tx).await?;
+    drop_by_id(tx, &id.to_string()).await
+}
+
+async fn drop_by_id(tx: &mut Transaction<'static, Sqlite>, id: &str) -> Result<(), StoreError> {
+    sqlx::query(DROP_DELIVERIES).bind(id).execute(&mut **tx).await?;
+    sqlx::query(DROP).bind(id).execute(&mut **tx).await?;
     Ok(())
 }
 
