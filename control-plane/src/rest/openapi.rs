@@ -92,10 +92,10 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
+    // It may name a message that is not there.
     let blocks = path == "/v1/me/blocked-callers" && has_body;
-    let makes_one_of_few = ["/v1/me/blocked-callers", "/v1/webhooks"].contains(&path) && has_body;
-    let is_deletion = path.starts_with("/v1/deletions");
-    let waits = may_wait || is_deletion;
+    let makes_one_of_few = blocks || path == "/v1/webhooks" && has_body;
+    let waits = may_wait || path.starts_with("/v1/deletions");
     let may_conflict = changes_mailbox || waits || makes_one_of_few || path.ends_with("/greeting");
     let is_counted = path.starts_with("/v1/");
     let is_subscribers = path.starts_with("/v1/me");
