@@ -8,6 +8,8 @@ use lettre::Address;
 use lettre::message::Mailbox as MailAddress;
 use serde::{Deserialize, Serialize};
 
+use crate::rest::EdgeConfig;
+use crate::vault::VaultConfig;
 mod outgoing;
 
 pub use outgoing::{DkimConfig, SmppConfig, SmsConfig, SmsHttpConfig};
@@ -44,6 +46,10 @@ pub struct PlaneConfig {
     pub private_targets: bool,
     /// Recordings that are with the engine at once.
     pub transcriptions_max: usize,
+    /// Where data keys are kept and what wraps them.
+    pub vault: VaultConfig,
+    /// Who may ask how much.
+    pub edge: EdgeConfig,
     /// When only so many 050 numbers are left, the operator is told.
     pub numbers_low_water: u32,
 }
@@ -63,6 +69,8 @@ impl Default for PlaneConfig {
             push_contact: None,
             private_targets: false,
             transcriptions_max: 64,
+            vault: VaultConfig::default(),
+            edge: EdgeConfig::default(),
             numbers_low_water: 100,
         }
     }

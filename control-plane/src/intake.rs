@@ -130,7 +130,7 @@ impl Intake {
             .iter()
             .map(|arrival| {
                 let object = Object::Recording(arrival.opened.recording);
-                self.objects.put(object, arrival.sound.clone())
+                self.objects.put(object, arrival.opened.mailbox, arrival.sound.clone())
             })
             .collect();
         stream::iter(puts).buffer_unordered(PUTS_MAX).try_collect::<Vec<()>>().await?;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crossbeam::channel::TrySendError;
 use engine_core::event::{MessageEvent, MessageState};
 use engine_core::handoff::WorkIn;
-use engine_core::id::RecordingId;
+use engine_core::id::{MailboxId, RecordingId};
 use engine_core::sound::{SoundBank, SoundId};
 use engine_core::text::Verdict;
 use engine_core::time::WallTime;
@@ -20,12 +20,15 @@ use tracing::{debug, error, info, warn};
 use crate::backoff::backoff;
 use crate::clock;
 use crate::contract::ContractId;
+use crate::copies::Copies;
 use crate::events::EventHub;
 use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_MAX};
 use crate::message::{Message, MessageAudio, StoredState};
 use crate::notify::Wakes;
 use crate::objects::{Object, ObjectError, Objects};
+use crate::receipt::Receipt;
 use crate::store::{Finished, Job, SharedStore, StoreError, Task};
+use crate::vault::{Vault, VaultError};
 use crate::worker::Queue;
 
 /// What the job worker works with.
@@ -33,6 +36,8 @@ use crate::worker::Queue;
 pub(crate) struct Jobs {
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
+    pub(crate) vault: Vault,
+    pub(crate) copies: Copies,
     pub(crate) work: WorkIn,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
@@ -51,6 +56,10 @@ pub(crate) enum JobError {
     Object(#[from] ObjectError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error("a copy of a notice cannot be removed: {0}")]
+    Copies(#[from] std::io::Error),
 }
 
 /// How an attempt at a job went.
@@ -86,8 +95,9 @@ impl Queue for Jobs {
     async fn attempt(&self, job: Job) {
         let went = match job.task {
             Task::Transcribe(message) => self.transcribe(&job, message).await,
-            Task::EraseMessage(message) => self.erase(&job, &objects_of(message)).await,
+            Task::EraseMessage(message) => self.erase_message(&job, message).await,
             Task::EraseGreeting(mailbox) => self.erase(&job, &[Object::Greeting(mailbox)]).await,
+            Task::FinishDeletion(mailbox) => self.finish_deletion(&job, mailbox).await,
             Task::EndContract(contract) => self.end_contract(&job, contract).await,
         };
         let went = went.unwrap_or_else(|why| Attempt::Failed(why.to_string()));
@@ -136,11 +146,38 @@ impl Jobs {
         Ok(())
     }
 
+    /// Removes a message's sound, and what lies in a folder of what was told of it.
+    async fn erase_message(&self, job: &Job, id: RecordingId) -> Result<Attempt, JobError> {
+        self.copies.forget(vec![id.into()]).await?;
+        self.erase(job, &objects_of(id)).await
+    }
+
     async fn erase(&self, job: &Job, objects: &[Object]) -> Result<Attempt, JobError> {
         for &object in objects {
             self.objects.remove(object).await?;
         }
         self.store.end_job(job).await?;
+        Ok(Attempt::Done)
+    }
+
+    /// Destroys the key, waits until nothing is left, signs for it.
+    async fn finish_deletion(&self, job: &Job, mailbox: MailboxId) -> Result<Attempt, JobError> {
+        self.vault.destroy(&[mailbox]).await?;
+        if self.store.is_erasing(mailbox).await? {
+            return Ok(Attempt::Postponed);
+        }
+        let Some(deletion) = self.store.deletion(mailbox).await? else {
+            self.store.end_job(job).await?;
+            return Ok(Attempt::Done);
+        };
+        self.copies.forget(deletion.notices.clone()).await?;
+        self.store.scrub().await?;
+        let key = self.vault.look_up(mailbox).await?;
+        let now = clock::now();
+        let receipt = Receipt::of(&deletion, &key, now);
+        let signed = receipt.sign(&self.vault.receipt_signer()?);
+        self.store.finish_deletion(job, mailbox, &signed, now).await?;
+        info!(%mailbox, messages = deletion.deleted.messages, "A mailbox was deleted for ever.");
         Ok(Attempt::Done)
     }
 
@@ -160,7 +197,7 @@ impl Jobs {
             return Ok(Attempt::Hopeless("the message has no row".to_owned()));
         };
         if message.state == StoredState::Deleted {
-            return self.erase(job, &objects_of(id)).await;
+            return self.erase_message(job, id).await;
         }
         let Some(sound) = self.objects.get(Object::Recording(id)).await? else {
             return Ok(Attempt::Hopeless("the recording's object is missing".to_owned()));
@@ -218,7 +255,8 @@ impl Jobs {
     ) -> Result<Attempt, JobError> {
         let id = message.arrived.id;
         let audio = MessageAudio::of(&rendered.mp3);
-        self.objects.put(Object::Audio(id), rendered.mp3).await?;
+        let owner = message.arrived.mailbox;
+        self.objects.put(Object::Audio(id), owner, rendered.mp3).await?;
         let speech = rendered.transcript.verdict == Verdict::Speech;
         let text = Box::new(rendered.transcript.into());
         let finished = Finished::Transcribed { text, audio };

@@ -12,6 +12,15 @@ pub const DATABASE_BUSY_MAX: Duration = Duration::from_secs(10);
 /// a slow disk.
 pub const DATABASE_QUEUE_MAX: Duration = Duration::from_mins(1);
 
+/// Data keys at hand: about 100 bytes each.
+pub const DATA_KEYS_CACHED: usize = 65_536;
+/// Data keys that are wrapped anew in one transaction.
+pub const KEYS_PER_TRANSACTION_MAX: i64 = 1_000;
+/// Rows of an older version that are sealed in one transaction.
+pub const ROWS_SEALED_AT_ONCE: i64 = 100;
+/// Master keys at once.
+pub const MASTER_KEYS_MAX: usize = 16;
+
 /// How long a job or a delivery belongs to who leased it.
 pub const LEASE: Duration = Duration::from_mins(2);
 /// How often a worker renews the lease of what it still works on.
@@ -44,6 +53,10 @@ pub const DELIVERY_MAX: Duration = Duration::from_secs(90);
 /// Connections to the mail server.
 pub const SMTP_CONNECTIONS_MAX: u32 = 4;
 
+/// Callers whose requests are counted: keys, devices, addresses. About 40 bytes each.
+pub const RATES_REMEMBERED: usize = 200_000;
+/// Addresses of `X-Forwarded-For` that are read.
+pub const FORWARDED_HOPS_MAX: usize = 16;
 /// How long a notice is kept after everyone was told, with whom it was told: the log of webhooks.
 pub const NOTICES_KEPT: Duration = Duration::from_hours(30 * 24);
 /// Notices that are forgotten in one transaction.

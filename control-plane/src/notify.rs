@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::audit::{Actor, Change};
 use crate::clock;
+use crate::copies::copy_name;
 use crate::limits::{
     DELIVERIES_MAX, DELIVERY_MAX, NOTICES_FORGET_EVERY, NOTICES_FORGOTTEN_MAX, NOTICES_KEPT,
 };
@@ -172,7 +173,8 @@ impl Outbox {
         match compose(&self.ways.from, delivery, language, words, mp3) {
             Ok(mail) => {
                 let signed = self.ways.dkim.sign(&mail);
-                self.ways.mailer.send(delivery_name(delivery), mail.envelope(), signed).await
+                let name = copy_name(delivery, &delivery_name(delivery));
+                self.ways.mailer.send(name, mail.envelope(), signed).await
             }
             Err(why) => Outcome::Permanent(why.to_string()),
         }
@@ -188,7 +190,7 @@ impl Outbox {
             return Ok(Outcome::Transient("its lease ended".to_owned()));
         }
         let sms = Sms {
-            name: &delivery_name(delivery),
+            name: &copy_name(delivery, &delivery_name(delivery)),
             to: &delivery.target,
             text: &words.body,
             validity: notice.expires_at.map(|end| clock::until(now, end)),

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{ConfigError, PlaneConfig};
+use crate::copies::Copies;
 use crate::directory::StoreDirectory;
 use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
@@ -34,10 +35,12 @@ use crate::notify::{Outbox, Wakes, forget_old};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
 use crate::pepper::{Pepper, PepperError};
+use crate::readiness::Readiness;
 use crate::rest;
+use crate::sealing::open_sealed;
 use crate::sessions::Sessions;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
+use crate::vault::Vault;
 use crate::ways::{Ways, WaysError};
 use crate::worker;
 
@@ -83,24 +86,6 @@ pub enum PlaneError {
     System(#[from] std::io::Error),
 }
 
-/// Whether the service can take calls and messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
-    /// Rows can be written.
-    pub store: bool,
-    /// The workers run.
-    pub workers: bool,
-    /// Work finds an engine.
-    pub engine: bool,
-}
-
-impl Readiness {
-    /// Whether everything is well.
-    pub const fn is_ready(&self) -> bool {
-        self.store && self.workers && self.engine
-    }
-}
-
 /// The control plane. Clones share one.
 #[derive(Clone)]
 pub struct ControlPlane {
@@ -117,6 +102,9 @@ pub(crate) struct Shared {
     pub(crate) config: PlaneConfig,
     pub(crate) store: SharedStore,
     pub(crate) objects: Objects,
+    pub(crate) vault: Vault,
+    pub(crate) edge: rest::Edge,
+    pub(crate) copies: Copies,
     pub(crate) keys: Keys,
     pub(crate) pepper: Pepper,
     pub(crate) sessions: Sessions,
@@ -163,8 +151,8 @@ impl ControlPlane {
         deps: PlaneDeps,
     ) -> Result<Self, PlaneError> {
         config.check()?;
-        let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
-        let objects = Objects::in_folder(&data_dir.join("objects"))?;
+        let vault = Vault::new(data_dir, &config.vault);
+        let (store, objects) = open_sealed(data_dir, &vault).await?;
         let pepper = Pepper::open(data_dir)?;
         let events = Arc::new(EventHub::new());
         let ways = Ways::open(&config, data_dir, store.clone(), objects.clone(), events.clone())?;
@@ -190,6 +178,9 @@ impl ControlPlane {
             config,
             store,
             objects,
+            vault,
+            edge: rest::Edge::default(),
+            copies: Copies::new(data_dir),
         };
         let plane = Self { shared: Arc::new(shared) };
         plane.load_greetings().await?;
@@ -344,6 +335,8 @@ impl ControlPlane {
         Jobs {
             store: shared.store.clone(),
             objects: shared.objects.clone(),
+            vault: shared.vault.clone(),
+            copies: shared.copies.clone(),
             work: shared.work.clone(),
             sounds: shared.sounds.clone(),
             events: shared.events.clone(),

@@ -28,8 +28,10 @@ pub(crate) enum Command {
     Call(CallArguments),
     /// Read the configuration as `serve` would, say what is wrong with it, print what holds
     CheckConfig(ServeArguments),
-    /// Make, list and revoke API keys
+    /// Make, list and revoke API keys; change the master key
     Key(KeyArguments),
+    /// Check a receipt that a mailbox was deleted for ever
+    Receipt(ReceiptArguments),
     /// Check the log of who changed what
     Audit(AuditArguments),
 }
@@ -184,10 +186,30 @@ pub(crate) enum KeyAction {
     },
     /// List keys: id, state, name, scopes
     List,
+    /// Wrap every mailbox's data key with a new master key; a service may run meanwhile
+    RotateMaster,
     /// Make a key useless
     Revoke {
         /// Its id, as `list` shows it
         id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReceiptArguments {
+    #[command(subcommand)]
+    pub(crate) action: ReceiptAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptAction {
+    /// Check the signature and print what was deleted; needs no service and no network
+    Verify {
+        /// The receipt, as GET /v1/deletions/{mailbox} gave it
+        file: PathBuf,
+        /// The public key, as GET /v1/receipt-key gave it (PEM)
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
 }
 

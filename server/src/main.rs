@@ -11,6 +11,7 @@ mod embedded;
 mod key;
 mod log;
 mod output;
+mod receipt;
 mod serve;
 mod transcribe;
 
@@ -43,6 +44,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         cli::Command::Call(arguments) => call::run(&arguments),
         cli::Command::CheckConfig(arguments) => config::check(&arguments),
         cli::Command::Key(arguments) => key::run(&arguments),
+        cli::Command::Receipt(arguments) => receipt::run(&arguments),
         cli::Command::Audit(arguments) => audit::run(&arguments),
     }
 }

@@ -52,7 +52,7 @@ pub(crate) async fn put_of(
     let wav = wav.map_err(|why| Problem::new(Kind::InvalidSound, why.to_string()))?;
     // Object, row and bank must speak of the same sound.
     let _turn = plane.shared.greetings.lock().await;
-    plane.shared.objects.put(Object::Greeting(id), wav.clone()).await?;
+    plane.shared.objects.put(Object::Greeting(id), id, wav.clone()).await?;
     let changed = change(plane, id, |mailbox| {
         mailbox.own_greeting = true;
         mailbox.settings.greeting = GreetingChoice::Own;

@@ -27,7 +27,9 @@ mod cancellations;
 mod client;
 mod contract_problems;
 mod contracts;
+mod deletions;
 mod devices;
+mod edge;
 mod events;
 mod export;
 mod extract;
@@ -57,6 +59,9 @@ mod subscriber;
 mod subscriber_problem;
 mod terms;
 mod webhooks;
+
+pub(crate) use self::edge::Edge;
+pub use self::edge::EdgeConfig;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -103,6 +108,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(numbers::add, numbers::count))
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
+        .routes(routes!(deletions::show))
+        .routes(routes!(deletions::key))
         .routes(routes!(events::watch))
         .routes(routes!(webhooks::create, webhooks::list))
         .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
@@ -128,6 +135,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn_with_state(plane.clone(), edge::admit))
+        .layer(middleware::from_fn_with_state(plane.clone(), edge::secure))
         .layer(middleware::from_fn(around))
         .with_state(plane)
 }

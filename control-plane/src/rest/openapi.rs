@@ -102,19 +102,17 @@ fn refusals(
     // It may name a message that is not there.
     let blocks = path == "/v1/me/blocked-callers" && has_body;
     let makes_one_of_few = blocks || ["/v1/me/push", "/v1/webhooks"].contains(&path) && has_body;
-    let may_conflict =
-        changes_mailbox || may_wait || makes_one_of_few || path.ends_with("/greeting");
+    let waits = may_wait || path.starts_with("/v1/deletions");
+    let may_conflict = changes_mailbox || waits || makes_one_of_few || path.ends_with("/greeting");
     let is_setup = path.starts_with("/v1/setup");
     let is_subscribers = path.starts_with("/v1/me") || is_setup;
     let is_step = is_setup && path != "/v1/setup";
     let finds_serial = ["/setup/serial", "/setup/restore"].iter().any(|end| path.ends_with(end));
-    let is_counted = is_setup && !has_key
-        || finds_serial
-        || ["/setup/device", "/setup/code"].iter().any(|end| path.ends_with(end));
+    let is_counted = path.starts_with("/v1/");
     let may_miss = by_id || blocks || finds_serial || path == "/v1/me/greeting";
     // Guides are data of the program, versions stay, a webhook's row goes with it, and a contract
     // is shown when it is over.
-    let leaves_none = ["/v1/guides", "/v1/campaigns", "/v1/webhooks"];
+    let leaves_none = ["/v1/guides", "/v1/campaigns", "/v1/webhooks", "/v1/deletions"];
     let leaves_none = leaves_none.iter().any(|start| path.starts_with(start));
     let may_be_gone = by_id && !leaves_none && path != "/v1/contracts/{id}";
     let all = [

@@ -195,6 +195,9 @@ impl Kind {
             Self::InvalidSound => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_sound", "The sound cannot be used")
             }
+            Self::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests")
+            }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::NoNumberFree => {
                 (StatusCode::SERVICE_UNAVAILABLE, "no_number_free", "No 050 number is free")
@@ -298,6 +301,14 @@ impl Problem {
         Self::new(Kind::Gone, format!("the {what} was deleted and cannot be restored"))
     }
 
+    /// One request too many; the next one is taken after `wait`.
+    pub(crate) fn too_many_requests(wait: std::time::Duration) -> Self {
+        // RFC 9110 §10.2.3: whole seconds, so that who waits as long is not too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("slow down: the next request is taken in {seconds} s");
+        Self::new(Kind::TooManyRequests, detail).with_header(RETRY_AFTER, &seconds.to_string())
+    }
+
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, detail).with_header(RETRY_AFTER, "5")
     }
@@ -332,7 +343,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::Contract(error) => error.into(),
             StoreError::Billing(error) => error.into(),
-            StoreError::Unreadable { .. } => {
+            StoreError::Unreadable { .. } | StoreError::Vault(_) => {
                 error!(%error, "A row cannot be read.");
                 Self::new(Kind::Internal, "a row cannot be read; the service's log says which")
             }

@@ -344,7 +344,8 @@ async fn a_deleted_mailbox_takes_its_messages_along(store: &dyn Store) {
     let erase = |id| format!("erase_message:{}", message_id(id));
     let greeting = format!("erase_greeting:{}", mailbox.id);
     let late = format!("transcribe:{}", message_id(801));
-    assert_eq!(jobs, [greeting, erase(800), erase(801), late]);
+    let finish = format!("finish_deletion:{}", mailbox.id);
+    assert_eq!(jobs, [greeting, erase(800), erase(801), finish, late]);
     let late = store.keep_arrivals(&[new_message(802, mailbox.id)], START).await.unwrap();
     assert_eq!(late, [Kept::Deleted]);
     let row = store.message(message_id(802)).await.unwrap().unwrap();

@@ -14,7 +14,9 @@ use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
 use crate::mailbox::StoredMailbox;
 use crate::message::{Message, MessageAudio, MessageText, NewMessage};
+use crate::objects::ObjectError;
 use crate::outbox::{Channel, Delivery, Next};
+use crate::vault::VaultError;
 
 mod billing;
 mod blocked;
@@ -22,6 +24,7 @@ mod campaigns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod contracts;
+mod deletions;
 mod notices;
 mod setups;
 pub mod sqlite;
@@ -35,6 +38,7 @@ pub use contracts::{
     Activated, Activation, Application, Applied, AuditPage, AuditStore, ContractFilter,
     ContractStore, LineFacts, LineRef, LineStore, NumberStore, Repeat, Roaming, TermsStore,
 };
+pub use deletions::{Deletion, DeletionStore};
 pub use notices::NoticeStore;
 pub use setups::{CodeSent, CodeToSend, CodeTried, CodeTry, Setup, SetupStore};
 pub use subscribers::{ForwardingProof, SubscriberStore};
@@ -66,6 +70,12 @@ pub enum StoreError {
         /// What is wrong.
         what: &'static str,
     },
+    /// The vault failed: what is sealed cannot be read or written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Sound could not be sealed.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     /// Somebody has the number.
     #[error("the number {number} already has a mailbox")]
     NumberTaken {
@@ -133,6 +143,8 @@ pub enum Task {
     EraseMessage(RecordingId),
     /// Remove a mailbox's own greeting.
     EraseGreeting(MailboxId),
+    /// Destroy a deleted mailbox's data key, and sign the receipt once nothing is left.
+    FinishDeletion(MailboxId),
     /// End a cancelled contract; due at its end.
     EndContract(ContractId),
 }
@@ -293,6 +305,7 @@ pub trait Store:
     + WebhookStore
     + PushStore
     + KeyStore
+    + DeletionStore
     + CampaignStore
     + BillingStore
     + ContractStore

@@ -267,6 +267,8 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/setup/terms", "post"),
         ("/v1/setup/device", "post"),
         ("/v1/setup/code", "post"),
+        ("/v1/deletions/{mailbox}", "get"),
+        ("/v1/receipt-key", "get"),
         ("/v1/capabilities", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),

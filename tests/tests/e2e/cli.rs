@@ -93,7 +93,7 @@ fn check_config_names_the_key_that_is_wrong() {
 #[test]
 fn every_subcommand_explains_itself() {
     let _alone = crate::alone();
-    for command in ["serve", "demo", "transcribe", "call", "check-config", "key"] {
+    for command in ["serve", "demo", "transcribe", "call", "check-config", "key", "receipt"] {
         let output = rusuden(&[command, "--help"]);
         assert!(output.status.success());
         assert!(output.stdout.len() > 200, "{command} --help is too short");

@@ -16,6 +16,7 @@ use super::lines::{flags, free_line, take_line};
 use super::mailboxes::{bury_mailbox, insert_mailbox};
 use super::notices::{drop_notice, put_notice};
 use super::numbers::{assign_number, has_reached, quarantine_number};
+use super::sealed::seal_addresses;
 use super::terms::{accept_terms, version_at};
 use super::{SqliteStore, unreadable};
 use crate::audit::{Actor, Change, Deed};
@@ -31,6 +32,7 @@ use crate::store::{
     Activated, Activation, Application, Applied, ContractFilter, ContractStore, Job, Page, Repeat,
     StoreError, Task,
 };
+use crate::vault::Vault;
 
 const BY_ID: &str = "SELECT * FROM contracts WHERE id = $1";
 const BY_SERIAL: &str = "SELECT * FROM contracts WHERE serial_hash = $1";
@@ -82,7 +84,7 @@ impl ContractStore for SqliteStore {
             "campaign_version": contract.free.map(|free| free.version),
             "no_campaign": free.err().map(campaign::NoGrant::name),
         });
-        tell(&mut tx, &contract, Some(&application.notice)).await?;
+        tell(&mut tx, &self.vault, &contract, Some(&application.notice)).await?;
         append_audit(&mut tx, change, &deed("contract.applied", contract.id, detail)).await?;
         tx.commit().await?;
         Ok(Applied::New(contract))
@@ -130,6 +132,11 @@ impl ContractStore for SqliteStore {
         activation: &Activation,
         change: Change,
     ) -> Result<Activated, StoreError> {
+        // The data key is a write to another file: not while this one is held. A serial that is
+        // not there makes no key, whoever guesses.
+        if self.one(BY_SERIAL, &activation.serial_hash).await?.is_some() {
+            self.vault.key(activation.mailbox).await?;
+        }
         let mut tx = self.begin().await?;
         let row = sqlx::query(BY_SERIAL).bind(&activation.serial_hash);
         let row = row.fetch_optional(&mut *tx).await?;
@@ -138,7 +145,10 @@ impl ContractStore for SqliteStore {
         contract.activate(activation.mailbox, activation.accepts_terms, current, change.at)?;
         let number = assign_number(&mut tx, contract.id, change.at).await?;
         contract.number = Some(number);
-        insert_mailbox(&mut *tx, &mailbox_of(&contract, change.at)?).await?;
+        let mailbox = mailbox_of(&contract, change.at)?;
+        let addresses = &mailbox.settings.addresses;
+        let addresses = seal_addresses(&self.vault, mailbox.id, addresses).await?;
+        insert_mailbox(&mut *tx, &mailbox, &addresses).await?;
         accept_terms(&mut tx, contract.id, contract.terms_version, change.at).await?;
         write(&mut tx, &contract).await?;
         let detail = json!({ "terms_version": contract.terms_version });
@@ -162,7 +172,8 @@ impl ContractStore for SqliteStore {
             write(&mut tx, &contract).await?;
             let ends_at = contract.ends_at.expect("a cancelled contract has an end");
             put_job(&mut tx, Task::EndContract(id), ends_at).await?;
-            tell(&mut tx, &contract, contract_notice::ending(&contract).as_ref()).await?;
+            tell(&mut tx, &self.vault, &contract, contract_notice::ending(&contract).as_ref())
+                .await?;
             let detail = json!({ "ends_on": contract.ends_on.map(|date| date.to_string()) });
             append_audit(&mut tx, change, &deed("contract.cancelled", id, detail)).await?;
         }
@@ -219,7 +230,8 @@ impl ContractStore for SqliteStore {
             quarantine_number(&mut tx, number, now).await?;
         }
         free_line(&mut tx, &contract.line, id).await?;
-        tell(&mut tx, &running, contract_notice::data_deleted(&running, now).as_ref()).await?;
+        tell(&mut tx, &self.vault, &running, contract_notice::data_deleted(&running, now).as_ref())
+            .await?;
         write(&mut tx, &contract).await?;
         let change = Change { by: Actor::System, at: now };
         append_audit(&mut tx, change, &deed("contract.ended", id, json!({}))).await?;
@@ -238,11 +250,12 @@ impl SqliteStore {
 /// Leaves a notice for the contract's address.
 pub(super) async fn tell(
     tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
     contract: &Contract,
     notice: Option<&Notice>,
 ) -> Result<(), StoreError> {
     let (Some(notice), Some(email)) = (notice, &contract.email) else { return Ok(()) };
-    put_notice(tx, notice, &[(Channel::Mail, email.reveal())]).await
+    put_notice(tx, vault, notice, &[(Channel::Mail, email.reveal())]).await
 }
 
 fn ending_id(contract: &Contract) -> Option<NoticeId> {

@@ -12,10 +12,12 @@ use crate::backoff::backoff;
 use crate::clock::after;
 use crate::limits::TRANSCRIBE_ATTEMPTS_MAX;
 use crate::store::{Finished, Job, JobStore, StoreError, Task};
+use crate::vault::Vault;
 
 const TRANSCRIBE: &str = "transcribe";
 const ERASE_MESSAGE: &str = "erase_message";
 const ERASE_GREETING: &str = "erase_greeting";
+const FINISH_DELETION: &str = "finish_deletion";
 const END_CONTRACT: &str = "end_contract";
 
 // A job that is put again while somebody works on it is taken from them: what they did may be
@@ -95,7 +97,7 @@ impl JobStore for SqliteStore {
         let jobs = sqlx::query(LEASED).fetch_all(&mut *tx).await?;
         for row in &jobs {
             let job = read(row, row.try_get("lease")?)?;
-            take_back(&mut tx, &job, now).await?;
+            take_back(&mut tx, &self.vault, &job, now).await?;
         }
         let deliveries = sqlx::query(RECLAIM_DELIVERIES).execute(&mut *tx).await?;
         tx.commit().await?;
@@ -106,6 +108,7 @@ impl JobStore for SqliteStore {
 /// Frees a job whose worker died. One that saw too many die is not tried again.
 async fn take_back(
     tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
     job: &Job,
     now: WallTime,
 ) -> Result<(), StoreError> {
@@ -115,7 +118,7 @@ async fn take_back(
         error!(%message, attempts = job.attempts,
             "A recording is kept without text: the service ended during its last attempt.");
         end_job(tx, job).await?;
-        return record(tx, message, &Finished::Failed { why: KILLED.to_owned() }, now).await;
+        return record(tx, vault, message, &Finished::Failed { why: KILLED.to_owned() }, now).await;
     }
     let run_at = after(now, backoff(job.attempts, rand::random()));
     sqlx::query(RETURN)
@@ -162,6 +165,7 @@ fn names(task: Task) -> (&'static str, String) {
         Task::Transcribe(message) => (TRANSCRIBE, message.to_string()),
         Task::EraseMessage(message) => (ERASE_MESSAGE, message.to_string()),
         Task::EraseGreeting(mailbox) => (ERASE_GREETING, mailbox.to_string()),
+        Task::FinishDeletion(mailbox) => (FINISH_DELETION, mailbox.to_string()),
         Task::EndContract(contract) => (END_CONTRACT, contract.to_string()),
     }
 }
@@ -185,6 +189,7 @@ fn read(row: &SqliteRow, lease: String) -> Result<Job, StoreError> {
         TRANSCRIBE => Task::Transcribe(subject.parse().map_err(|_| malformed())?),
         ERASE_MESSAGE => Task::EraseMessage(subject.parse().map_err(|_| malformed())?),
         ERASE_GREETING => Task::EraseGreeting(subject.parse().map_err(|_| malformed())?),
+        FINISH_DELETION => Task::FinishDeletion(subject.parse().map_err(|_| malformed())?),
         END_CONTRACT => Task::EndContract(subject.parse().map_err(|_| malformed())?),
         _ => return Err(wrong("an unknown kind")),
     };

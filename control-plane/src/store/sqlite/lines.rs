@@ -128,7 +128,7 @@ impl LineStore for SqliteStore {
             .await?;
         let contract = find(&mut tx, id).await?;
         let notice = contract_notice::roaming(&contract, event, guide_url, change.at);
-        tell(&mut tx, &contract, Some(&notice)).await?;
+        tell(&mut tx, &self.vault, &contract, Some(&notice)).await?;
         let detail = json!({ "event": event.to_string(), "contract": id.to_string() });
         append_audit(&mut tx, change, &about(line, "line.roaming", detail)).await?;
         tx.commit().await?;

@@ -5,15 +5,19 @@ use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
+use tracing::warn;
 
 use super::blocked::forget;
+use super::deletions::{count, open_deletion};
 use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
 use super::numbers::quarantine_number;
 use super::push::drop_push_endpoints;
+use super::sealed::{NO_ADDRESSES, Opener, opener, read_addresses, seal_addresses};
 use super::subscribers::forget_subscriber;
 use super::{SqliteStore, time, unreadable};
+use crate::clock;
 use crate::contract::ContractError;
 use crate::mailbox::{
     GreetingChoice, MailboxSettings, StoredMailbox, language_from_name, language_name,
@@ -45,17 +49,24 @@ const OWN_GREETINGS: &str =
 #[async_trait]
 impl MailboxStore for SqliteStore {
     async fn create_mailbox(&self, mailbox: &StoredMailbox) -> Result<(), StoreError> {
-        insert_mailbox(&self.writer, mailbox).await
+        let addresses = &mailbox.settings.addresses;
+        let addresses = seal_addresses(&self.vault, mailbox.id, addresses).await?;
+        insert_mailbox(&self.writer, mailbox, &addresses).await
     }
 
     async fn mailbox(&self, id: MailboxId) -> Result<Option<StoredMailbox>, StoreError> {
         let row = sqlx::query(BY_ID).bind(id.to_string()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        match row {
+            Some(row) => Ok(Some(self.read_mailbox(&row).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn mailbox_by_number(&self, number: &str) -> Result<Option<StoredMailbox>, StoreError> {
         let row = sqlx::query(BY_NUMBER).bind(number).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let mailbox = self.read_mailbox(&row).await?;
+        Ok(Some(mailbox).filter(|mailbox| mailbox.deleted_at.is_none()))
     }
 
     async fn mailboxes(&self, page: Page) -> Result<Vec<StoredMailbox>, StoreError> {
@@ -63,11 +74,16 @@ impl MailboxStore for SqliteStore {
             (after.at.as_unix_millis(), MailboxId::from_u128(after.id).to_string())
         });
         let query = sqlx::query(PAGE).bind(at).bind(id).bind(i64::from(page.limit));
-        query.fetch_all(&self.readers).await?.iter().map(read).collect()
+        let mut mailboxes = Vec::new();
+        for row in query.fetch_all(&self.readers).await? {
+            mailboxes.push(self.read_mailbox(&row).await?);
+        }
+        Ok(mailboxes)
     }
 
     async fn update_mailbox(&self, mailbox: &StoredMailbox) -> Result<bool, StoreError> {
         let settings = &mailbox.settings;
+        let addresses = seal_addresses(&self.vault, mailbox.id, &settings.addresses).await?;
         let changed = sqlx::query(UPDATE)
             .bind(mailbox.id.to_string())
             .bind(mailbox.version)
@@ -77,7 +93,7 @@ impl MailboxStore for SqliteStore {
             .bind(i64::from(settings.recording_limit_s))
             .bind(settings.greeting.name())
             .bind(mailbox.own_greeting)
-            .bind(addresses_text(&settings.addresses))
+            .bind(addresses)
             .bind(mailbox.updated_at.as_unix_millis())
             .execute(&self.writer)
             .await?;
@@ -95,6 +111,10 @@ impl MailboxStore for SqliteStore {
         bury_mailbox(&mut tx, id, now).await?;
         quarantine_number(&mut tx, &number, now).await?;
         tx.commit().await?;
+        // The job does it again, and also after a crash right here.
+        if let Err(why) = self.vault.destroy(&[id]).await {
+            warn!(mailbox = %id, %why, "A data key could not be destroyed at once; it will be.");
+        }
         Ok(true)
     }
 
@@ -104,10 +124,12 @@ impl MailboxStore for SqliteStore {
     }
 }
 
-/// Writes a new mailbox; `NumberTaken` when its number has one.
+/// Writes a new mailbox with its addresses as [`seal_addresses`] gives them; `NumberTaken` when
+/// its number has one.
 pub(super) async fn insert_mailbox(
     executor: impl SqliteExecutor<'_>,
     mailbox: &StoredMailbox,
+    sealed_addresses: &str,
 ) -> Result<(), StoreError> {
     let settings = &mailbox.settings;
     let created = sqlx::query(CREATE)
@@ -119,7 +141,7 @@ pub(super) async fn insert_mailbox(
         .bind(i64::from(settings.recording_limit_s))
         .bind(settings.greeting.name())
         .bind(mailbox.own_greeting)
-        .bind(addresses_text(&settings.addresses))
+        .bind(sealed_addresses)
         .bind(mailbox.version)
         .bind(mailbox.created_at.as_unix_millis())
         .bind(mailbox.updated_at.as_unix_millis())
@@ -140,12 +162,43 @@ pub(super) async fn bury_mailbox(
     id: MailboxId,
     now: WallTime,
 ) -> Result<bool, StoreError> {
+    let deleted = count(tx, id).await?;
     let query = sqlx::query(DELETE).bind(id.to_string()).bind(now.as_unix_millis());
     if query.execute(&mut **tx).await?.rows_affected() == 0 {
         return Ok(false);
     }
     erase_everything(tx, id, now).await?;
+    open_deletion(tx, id, deleted, now).await?;
     Ok(true)
+}
+
+impl SqliteStore {
+    /// Deletes a mailbox that came back out of a backup.
+    pub(super) async fn delete_again(&self, id: MailboxId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        bury_mailbox(&mut tx, id, clock::now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn read_mailbox(&self, row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
+        let id: String = row.try_get("id")?;
+        let sealed: String = row.try_get("addresses")?;
+        let mut mailbox = read(row)?;
+        if sealed == NO_ADDRESSES {
+            return Ok(mailbox);
+        }
+        match opener(&self.vault, mailbox.id).await? {
+            Opener::Key(key) => {
+                mailbox.settings.addresses = read_addresses(&key, &id, &sealed)?;
+            }
+            // Between the key's end and the row's: it is as good as deleted.
+            Opener::Destroyed => {
+                mailbox.deleted_at = mailbox.deleted_at.or(Some(mailbox.updated_at));
+            }
+        }
+        Ok(mailbox)
+    }
 }
 
 async fn erase_everything(
@@ -163,12 +216,12 @@ async fn erase_everything(
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 
+/// All but the addresses, which are sealed.
 fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
     let id: String = row.try_get("id")?;
     let wrong = |what| unreadable(format!("mailbox {id}"), what);
     let language: String = row.try_get("language")?;
     let greeting: String = row.try_get("greeting")?;
-    let addresses: String = row.try_get("addresses")?;
     let settings = MailboxSettings {
         language: language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?,
         greeting: GreetingChoice::from_name(&greeting)
@@ -176,7 +229,7 @@ fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
         beep: row.try_get("beep")?,
         quiet_limit_s: row.try_get::<Option<i64>, _>("quiet_limit_s")?.map(|s| s as u32),
         recording_limit_s: row.try_get::<i64, _>("recording_limit_s")? as u32,
-        addresses: serde_json::from_str(&addresses).map_err(|_| wrong("malformed addresses"))?,
+        addresses: Vec::new(),
     };
     Ok(StoredMailbox {
         id: id.parse().map_err(|_| wrong("a malformed id"))?,
@@ -188,8 +241,4 @@ fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
         updated_at: time(row.try_get("updated_at")?),
         deleted_at: row.try_get::<Option<i64>, _>("deleted_at")?.map(time),
     })
-}
-
-fn addresses_text(addresses: &[String]) -> String {
-    serde_json::to_string(addresses).expect("strings are always JSON")
 }

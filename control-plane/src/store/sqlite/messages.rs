@@ -1,27 +1,25 @@
 //! Messages in SQLite.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine_core::caller::Caller;
-use engine_core::codec::Codec;
 use engine_core::id::{MailboxId, RecordingId};
-use engine_core::private::Private;
-use engine_core::text::Segment;
 use engine_core::time::WallTime;
-use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::jobs::{end_job, put_job};
+use super::message_rows::{read, segments_text};
 use super::notices::drop_notice;
+use super::sealed::{Opener, message_place, opener, seal};
 use super::tell::{tell, tell_webhooks};
-use super::{SqliteStore, time, unreadable};
-use crate::mailbox::{language_from_name, language_name};
-use crate::message::{
-    Message, MessageAudio, MessageText, NewMessage, StoredState, verdict_from_name, verdict_name,
-};
+use super::{SqliteStore, unreadable};
+use crate::mailbox::language_name;
+use crate::message::{Message, NewMessage, StoredState, verdict_name};
 use crate::store::{Finished, Job, Kept, MessageStore, Page, StoreError, Task};
+use crate::vault::{DataKey, Vault};
 use crate::webhook::MESSAGE_DELETED;
 
 const KEEP: &str = "INSERT INTO messages \
@@ -73,10 +71,15 @@ impl MessageStore for SqliteStore {
         arrivals: &[NewMessage],
         now: WallTime,
     ) -> Result<Vec<Kept>, StoreError> {
+        // Before the transaction: a new mailbox's key is a write to another file.
+        let mut callers = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            callers.push(self.seal_caller(arrival).await?);
+        }
         let mut tx = self.begin().await?;
         let mut kept = Vec::with_capacity(arrivals.len());
-        for arrival in arrivals {
-            kept.push(keep(&mut tx, arrival, now).await?);
+        for (arrival, caller) in arrivals.iter().zip(callers) {
+            kept.push(keep(&mut tx, arrival, caller, now).await?);
         }
         tx.commit().await?;
         Ok(kept)
@@ -84,7 +87,10 @@ impl MessageStore for SqliteStore {
 
     async fn message(&self, id: RecordingId) -> Result<Option<Message>, StoreError> {
         let row = sqlx::query(BY_ID).bind(id.to_string()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        match row {
+            Some(row) => Ok(Some(self.read_message(&row).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn messages(
@@ -106,7 +112,14 @@ impl MessageStore for SqliteStore {
             .bind(at)
             .bind(id)
             .bind(i64::from(page.limit));
-        query.fetch_all(&self.readers).await?.iter().map(read).collect()
+        let mut messages = Vec::new();
+        for row in query.fetch_all(&self.readers).await? {
+            let message = self.read_message(&row).await?;
+            if message.state != StoredState::Deleted {
+                messages.push(message);
+            }
+        }
+        Ok(messages)
     }
 
     async fn mark_read(
@@ -142,15 +155,57 @@ impl MessageStore for SqliteStore {
         if !end_job(&mut tx, job).await? {
             return Ok(false);
         }
-        record(&mut tx, id, finished, now).await?;
+        record(&mut tx, &self.vault, id, finished, now).await?;
         tx.commit().await?;
         Ok(true)
+    }
+}
+
+impl SqliteStore {
+    /// Kind of a caller and the sealed number, if there is one.
+    async fn seal_caller(
+        &self,
+        arrival: &NewMessage,
+    ) -> Result<(&'static str, Option<String>), StoreError> {
+        let Some(number) = arrival.caller.number() else {
+            return Ok((arrival.caller.kind(), None));
+        };
+        let id = arrival.id.to_string();
+        Ok(match self.vault.key(arrival.mailbox).await? {
+            Some(key) => {
+                let sealed = seal(&key, message_place("caller_number", &id), number);
+                (arrival.caller.kind(), Some(sealed))
+            }
+            // The mailbox was deleted: nothing of the call is kept.
+            None => (Caller::Withheld.kind(), None),
+        })
+    }
+
+    async fn read_message(&self, row: &SqliteRow) -> Result<Message, StoreError> {
+        let is_sealed = |column| -> Result<bool, StoreError> {
+            Ok(row.try_get::<Option<&str>, _>(column)?.is_some())
+        };
+        if !is_sealed("caller_number")? && !is_sealed("text")? {
+            return read(row, None);
+        }
+        let id: String = row.try_get("id")?;
+        let mailbox: String = row.try_get("mailbox")?;
+        let mailbox: MailboxId = mailbox.parse().map_err(|_| unreadable(id, "a malformed id"))?;
+        match opener(&self.vault, mailbox).await? {
+            Opener::Key(key) => read(row, Some(&key)),
+            Opener::Destroyed => {
+                let mut message = read(row, None)?;
+                (message.state, message.audio) = (StoredState::Deleted, None);
+                Ok(message)
+            }
+        }
     }
 }
 
 async fn keep(
     tx: &mut Transaction<'static, Sqlite>,
     arrival: &NewMessage,
+    caller: (&'static str, Option<String>),
     now: WallTime,
 ) -> Result<Kept, StoreError> {
     let mailbox = arrival.mailbox.to_string();
@@ -159,13 +214,13 @@ async fn keep(
     let state = if owner.is_some() { StoredState::Sealed } else { StoredState::Orphaned };
     let is_late = matches!(owner, Some(Some(_)));
     // What is buried below must not have been written first.
-    let caller = if is_late { &Caller::Withheld } else { &arrival.caller };
+    let (kind, number) = if is_late { (Caller::Withheld.kind(), None) } else { caller };
     let inserted = sqlx::query(KEEP)
         .bind(arrival.id.to_string())
         .bind(mailbox)
         .bind(state.name())
-        .bind(caller.kind())
-        .bind(caller.number())
+        .bind(kind)
+        .bind(number)
         .bind(arrival.codec.name())
         .bind(language_name(arrival.language))
         .bind(arrival.answered_at.as_unix_millis())
@@ -225,12 +280,13 @@ pub(super) async fn newest(
 /// Writes a result and leaves a delivery for everyone who is told of it.
 pub(super) async fn record(
     tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
     id: RecordingId,
     finished: &Finished,
     now: WallTime,
 ) -> Result<(), StoreError> {
-    if write_result(tx, id, finished).await? {
-        return tell(tx, id, now).await;
+    if write_result(tx, vault, id, finished).await? {
+        return tell(tx, vault, id, now).await;
     }
     // Deleted meanwhile: the MP3 that was just stored must go, too, even if its erasure has been
     // done.
@@ -239,120 +295,41 @@ pub(super) async fn record(
 
 async fn write_result(
     tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
     id: RecordingId,
     finished: &Finished,
 ) -> Result<bool, StoreError> {
+    let row = id.to_string();
     let query = match finished {
-        Finished::Transcribed { text, audio } => sqlx::query(TRANSCRIBED)
-            .bind(id.to_string())
-            .bind(&text.language)
-            .bind(verdict_name(text.verdict))
-            .bind(text.text.reveal())
-            .bind(segments_text(&text.segments))
-            .bind(f64::from(text.confidence))
-            .bind(&text.model)
-            .bind(audio.bytes as i64)
-            .bind(&audio.sha256),
-        Finished::Failed { why } => sqlx::query(FAILED).bind(id.to_string()).bind(why),
+        Finished::Transcribed { text, audio } => {
+            let Some(key) = key_of(tx, vault, id).await? else { return Ok(false) };
+            let segments = segments_text(&text.segments);
+            sqlx::query(TRANSCRIBED)
+                .bind(row.clone())
+                .bind(&text.language)
+                .bind(verdict_name(text.verdict))
+                .bind(seal(&key, message_place("text", &row), text.text.reveal()))
+                .bind(seal(&key, message_place("segments", &row), &segments))
+                .bind(f64::from(text.confidence))
+                .bind(&text.model)
+                .bind(audio.bytes as i64)
+                .bind(&audio.sha256)
+        }
+        Finished::Failed { why } => sqlx::query(FAILED).bind(row).bind(why),
     };
     Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
-#[derive(Serialize, Deserialize)]
-struct SegmentRow {
-    start_ms: u32,
-    end_ms: u32,
-    text: String,
-    confidence: f32,
-}
-
-fn segments_text(segments: &[Segment]) -> String {
-    let rows: Vec<_> = segments
-        .iter()
-        .map(|segment| SegmentRow {
-            start_ms: segment.start_ms,
-            end_ms: segment.end_ms,
-            text: segment.text.reveal().clone(),
-            confidence: segment.confidence,
-        })
-        .collect();
-    serde_json::to_string(&rows).expect("numbers and strings are always JSON")
-}
-
-fn read_segments(text: &str) -> Option<Vec<Segment>> {
-    let rows: Vec<SegmentRow> = serde_json::from_str(text).ok()?;
-    let segment = |row: SegmentRow| Segment {
-        start_ms: row.start_ms,
-        end_ms: row.end_ms,
-        text: Private::new(row.text),
-        confidence: row.confidence,
-    };
-    Some(rows.into_iter().map(segment).collect())
-}
-
-fn read(row: &SqliteRow) -> Result<Message, StoreError> {
-    let id: String = row.try_get("id")?;
-    let wrong = |what| unreadable(format!("message {id}"), what);
-    let state: String = row.try_get("state")?;
-    let optional_time = |column| -> Result<Option<WallTime>, StoreError> {
-        Ok(row.try_get::<Option<i64>, _>(column)?.map(time))
-    };
-    let audio = match row.try_get::<Option<i64>, _>("audio_bytes")? {
-        Some(bytes) => {
-            Some(MessageAudio { bytes: bytes as u64, sha256: row.try_get("audio_sha256")? })
-        }
-        None => None,
-    };
-    Ok(Message {
-        arrived: read_arrived(row)?,
-        state: StoredState::from_name(&state).ok_or_else(|| wrong("an unknown state"))?,
-        text: read_text(row)?,
-        audio,
-        failure: row.try_get("failure")?,
-        read_at: optional_time("read_at")?,
-        notified_at: optional_time("notified_at")?,
-    })
-}
-
-fn read_arrived(row: &SqliteRow) -> Result<NewMessage, StoreError> {
-    let id: String = row.try_get("id")?;
-    let wrong = |what| unreadable(format!("message {id}"), what);
-    let mailbox: String = row.try_get("mailbox")?;
-    let kind: String = row.try_get("caller_kind")?;
-    let number: Option<String> = row.try_get("caller_number")?;
-    let codec: String = row.try_get("codec")?;
-    let language: String = row.try_get("language")?;
-    let count = |column| -> Result<u64, StoreError> { Ok(row.try_get::<i64, _>(column)? as u64) };
-    Ok(NewMessage {
-        id: id.parse().map_err(|_| wrong("a malformed id"))?,
-        mailbox: mailbox.parse().map_err(|_| wrong("a malformed mailbox"))?,
-        caller: Caller::from_parts(&kind, number.as_deref())
-            .ok_or_else(|| wrong("an unknown kind of caller"))?,
-        codec: Codec::from_name(&codec).ok_or_else(|| wrong("an unknown codec"))?,
-        language: language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?,
-        answered_at: time(row.try_get("answered_at")?),
-        received_at: time(row.try_get("received_at")?),
-        end_reason: row.try_get("end_reason")?,
-        frames: count("frames")? as u32,
-        lost: count("lost")? as u32,
-        duration_ms: count("duration_ms")?,
-        call_ms: count("call_ms")?,
-        payload_sha256: row.try_get("payload_sha256")?,
-        recording_bytes: count("recording_bytes")?,
-    })
-}
-
-fn read_text(row: &SqliteRow) -> Result<Option<MessageText>, StoreError> {
-    let Some(verdict) = row.try_get::<Option<String>, _>("verdict")? else { return Ok(None) };
-    let id: String = row.try_get("id")?;
-    let wrong = |what| unreadable(format!("message {id}"), what);
-    let segments: String = row.try_get("segments")?;
-    Ok(Some(MessageText {
-        language: row.try_get("spoken_language")?,
-        verdict: verdict_from_name(&verdict).ok_or_else(|| wrong("an unknown verdict"))?,
-        text: Private::new(row.try_get("text")?),
-        segments: read_segments(&segments).ok_or_else(|| wrong("malformed segments"))?,
-        confidence: row.try_get::<f64, _>("confidence")? as f32,
-        model: row.try_get("model")?,
-    }))
+/// The key of a message's mailbox; `None` when it was destroyed.
+async fn key_of(
+    tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
+    id: RecordingId,
+) -> Result<Option<Arc<DataKey>>, StoreError> {
+    const MAILBOX: &str = "SELECT mailbox FROM messages WHERE id = $1";
+    let mailbox: Option<String> =
+        sqlx::query_scalar(MAILBOX).bind(id.to_string()).fetch_optional(&mut **tx).await?;
+    let Some(mailbox) = mailbox else { return Ok(None) };
+    let mailbox = mailbox.parse().map_err(|_| unreadable(id, "a malformed mailbox"))?;
+    Ok(vault.key(mailbox).await?)
 }

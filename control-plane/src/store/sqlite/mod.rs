@@ -16,7 +16,9 @@ use sqlx::{Sqlite, Transaction};
 use super::{Store, StoreError};
 use crate::clock;
 use crate::limits::{DATABASE_BUSY_MAX, DATABASE_QUEUE_MAX, READERS_MAX};
+use crate::vault::{Vault, VaultConfig};
 
+mod agreement;
 mod audit;
 mod billing;
 mod billing_rows;
@@ -24,15 +26,18 @@ mod blocked;
 mod campaigns;
 mod contract_rows;
 mod contracts;
+mod deletions;
 mod jobs;
 mod keys;
 mod lines;
 mod mailboxes;
+mod message_rows;
 mod messages;
 mod notices;
 mod numbers;
 mod outbox;
 mod push;
+mod sealed;
 mod setups;
 mod subscribers;
 mod tell;
@@ -50,11 +55,18 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    vault: Vault,
 }
 
 impl SqliteStore {
-    /// Opens or makes the database in this folder and brings its tables up to date.
+    /// Opens or makes the database in this folder and brings its tables up to date. Keys are where
+    /// they are by default.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(data_dir, Vault::new(data_dir, &VaultConfig::default())).await
+    }
+
+    /// The same with this vault, which is not touched before something sealed is met.
+    pub async fn open_with(data_dir: &Path, vault: Vault) -> Result<Self, StoreError> {
         let file = data_dir.join(FILE_NAME);
         let refused = |why: String| StoreError::Open { path: file.display().to_string(), why };
         std::fs::create_dir_all(data_dir).map_err(|e| refused(e.to_string()))?;
@@ -74,7 +86,7 @@ impl SqliteStore {
         MIGRATIONS.run(&writer).await?;
         let readers = pool(READERS_MAX).connect_with(options.read_only(true)).await;
         let readers = readers.map_err(|e| refused(e.to_string()))?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, vault })
     }
 
     /// Runs a statement that leases rows (lease, until, now, limit); the lease and those rows.
@@ -115,6 +127,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        self.vault.close().await;
     }
 }
 

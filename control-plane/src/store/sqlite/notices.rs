@@ -8,10 +8,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::outbox::{of, put_delivery};
+use super::sealed::seal_target;
 use super::{SqliteStore, time, unreadable};
 use crate::notice::{Notice, NoticeBody, NoticeId};
 use crate::outbox::{Channel, Delivery};
 use crate::store::{NoticeStore, StoreError};
+use crate::vault::Vault;
 
 const PUT: &str = "INSERT INTO notices \
     (id, kind, subject, mailbox, contract, language, payload, quiet_hours, created_at, expires_at) \
@@ -44,13 +46,18 @@ impl NoticeStore for SqliteStore {
         targets: &[(Channel, &str)],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        put_notice(&mut tx, notice, targets).await?;
+        put_notice(&mut tx, &self.vault, notice, targets).await?;
         tx.commit().await?;
         Ok(())
     }
 
     async fn begin_delivery(&self, delivery: &Delivery) -> Result<bool, StoreError> {
-        let begun = of(BEGIN, delivery).execute(&self.writer).await?;
+        let Delivery { notice, channel, target, .. } = delivery;
+        let Some(target) = seal_target(&self.vault, notice, *channel, target).await? else {
+            // The mailbox was deleted, and the row with it.
+            return Ok(false);
+        };
+        let begun = of(BEGIN, delivery, &target).execute(&self.writer).await?;
         Ok(begun.rows_affected() == 1)
     }
 
@@ -104,8 +111,25 @@ impl NoticeStore for SqliteStore {
 }
 
 /// Keeps a notice with a delivery for each target that has none yet. Without such a target
-/// nothing is kept: nobody is told.
+/// nothing is kept: nobody is told. Addresses and numbers of a mailbox are sealed with its key.
 pub(super) async fn put_notice(
+    tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
+    notice: &Notice,
+    targets: &[(Channel, &str)],
+) -> Result<(), StoreError> {
+    let mut kept = Vec::with_capacity(targets.len());
+    for &(channel, target) in targets {
+        if let Some(target) = seal_target(vault, notice, channel, target).await? {
+            kept.push((channel, target));
+        }
+    }
+    let kept: Vec<_> = kept.iter().map(|(channel, target)| (*channel, target.as_str())).collect();
+    put_kept_notice(tx, notice, &kept).await
+}
+
+/// The same with targets as they are kept: sealed, or ids that need no sealing.
+pub(super) async fn put_kept_notice(
     tx: &mut Transaction<'static, Sqlite>,
     notice: &Notice,
     targets: &[(Channel, &str)],

@@ -7,6 +7,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use tracing::error;
 
 use super::notices::find_notice;
+use super::sealed::{open_target, seal_target};
 use super::{SqliteStore, time, unreadable};
 use crate::notice::{Notice, NoticeBody, NoticeId};
 use crate::outbox::{Channel, Delivery, Next};
@@ -66,8 +67,12 @@ impl OutboxStore for SqliteStore {
             .await?;
         let mut deliveries = Vec::with_capacity(rows.len());
         for row in &rows {
-            match find_notice(&mut tx, row.try_get("notice")?).await {
-                Ok(notice) => deliveries.push(read(row, notice, &lease)?),
+            let found = match find_notice(&mut tx, row.try_get("notice")?).await {
+                Ok(notice) => self.read_delivery(row, notice, &lease).await,
+                Err(why) => Err(why),
+            };
+            match found {
+                Ok(delivery) => deliveries.push(delivery),
                 Err(why @ StoreError::Unreadable { .. }) => {
                     // One row that cannot be read must not stop the others.
                     error!(%why, "A delivery was given up.");
@@ -94,15 +99,21 @@ impl OutboxStore for SqliteStore {
         next: &Next,
         now: WallTime,
     ) -> Result<bool, StoreError> {
+        let Delivery { notice, channel, target, .. } = delivery;
+        let Some(target) = seal_target(&self.vault, notice, *channel, target).await? else {
+            // The mailbox was deleted, and the row with it.
+            return Ok(false);
+        };
+        let of = |sql| of(sql, delivery, &target);
         let mut tx = self.begin().await?;
         let now = now.as_unix_millis();
         let query = match next {
-            Next::Sent => of(SENT, delivery).bind(now),
+            Next::Sent => of(SENT).bind(now),
             Next::Retry { at, why, maybe_sent } => {
-                of(RETRY, delivery).bind(at.as_unix_millis()).bind(why).bind(i64::from(*maybe_sent))
+                of(RETRY).bind(at.as_unix_millis()).bind(why).bind(i64::from(*maybe_sent))
             }
-            Next::Hold { at } => of(HOLD, delivery).bind(at.as_unix_millis()),
-            Next::GiveUp { why } => of(GIVEN_UP, delivery).bind(now).bind(why),
+            Next::Hold { at } => of(HOLD).bind(at.as_unix_millis()),
+            Next::GiveUp { why } => of(GIVEN_UP).bind(now).bind(why),
         };
         if query.execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
@@ -123,11 +134,11 @@ impl OutboxStore for SqliteStore {
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-pub(super) fn of<'q>(sql: &'static str, delivery: &'q Delivery) -> Query<'q> {
+pub(super) fn of<'q>(sql: &'static str, delivery: &'q Delivery, target: &'q str) -> Query<'q> {
     sqlx::query(sql)
         .bind(delivery.id().to_string())
         .bind(delivery.channel.name())
-        .bind(&delivery.target)
+        .bind(target)
         .bind(&delivery.lease)
 }
 
@@ -148,17 +159,25 @@ pub(super) async fn put_delivery(
     Ok(put.rows_affected() == 1)
 }
 
-fn read(row: &SqliteRow, notice: Notice, lease: &str) -> Result<Delivery, StoreError> {
-    let wrong = |what| unreadable(format!("delivery of {}", notice.id), what);
-    let channel: String = row.try_get("channel")?;
-    let channel = Channel::from_name(&channel).ok_or_else(|| wrong("an unknown channel"))?;
-    Ok(Delivery {
-        notice,
-        channel,
-        target: row.try_get("target")?,
-        attempts: row.try_get::<i64, _>("attempts")? as u32,
-        maybe_sent: row.try_get::<i64, _>("maybe_sent")? as u32,
-        created_at: time(row.try_get("created_at")?),
-        lease: lease.to_owned(),
-    })
+impl SqliteStore {
+    async fn read_delivery(
+        &self,
+        row: &SqliteRow,
+        notice: Notice,
+        lease: &str,
+    ) -> Result<Delivery, StoreError> {
+        let wrong = |what| unreadable(format!("delivery of {}", notice.id), what);
+        let channel: String = row.try_get("channel")?;
+        let channel = Channel::from_name(&channel).ok_or_else(|| wrong("an unknown channel"))?;
+        let target = open_target(&self.vault, &notice, channel, row.try_get("target")?).await?;
+        Ok(Delivery {
+            notice,
+            channel,
+            target,
+            attempts: row.try_get::<i64, _>("attempts")? as u32,
+            maybe_sent: row.try_get::<i64, _>("maybe_sent")? as u32,
+            created_at: time(row.try_get("created_at")?),
+            lease: lease.to_owned(),
+        })
+    }
 }

@@ -6,6 +6,7 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::notices::put_notice;
 use super::push::push_targets;
+use super::sealed::open_addresses;
 use super::subscribers::settings_of;
 use super::unreadable;
 use super::webhooks::put_event;
@@ -13,6 +14,7 @@ use crate::mailbox::language_from_name;
 use crate::notice::{Notice, NoticeBody, NoticeId};
 use crate::outbox::Channel;
 use crate::store::StoreError;
+use crate::vault::Vault;
 use crate::webhook::MESSAGE_RECEIVED;
 
 const OWNER_TOLD: &str =
@@ -23,6 +25,7 @@ const LINE: &str = "SELECT line FROM contracts WHERE mailbox = $1 AND state = 'a
 /// its owner wishes to be told, and webhooks.
 pub(super) async fn tell(
     tx: &mut Transaction<'static, Sqlite>,
+    vault: &Vault,
     id: RecordingId,
     now: WallTime,
 ) -> Result<(), StoreError> {
@@ -34,12 +37,11 @@ pub(super) async fn tell(
         return Ok(());
     };
     let wrong = |what| unreadable(format!("mailbox {mailbox}"), what);
-    let addresses: String = owner.try_get("addresses")?;
-    let addresses: Vec<String> =
-        serde_json::from_str(&addresses).map_err(|_| wrong("malformed addresses"))?;
+    let sealed: String = owner.try_get("addresses")?;
     let language: String = owner.try_get("language")?;
     let language = language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?;
     let owner: MailboxId = mailbox.parse().map_err(|_| wrong("a malformed id"))?;
+    let addresses = open_addresses(vault, owner, &sealed).await?;
     let wish = settings_of(tx, owner).await?;
     let mut notice = Notice::new(id.into(), NoticeBody::NewMessage, message, now);
     notice.mailbox = Some(owner);
@@ -58,7 +60,7 @@ pub(super) async fn tell(
         targets.extend(line.map(|to: String| (Channel::Sms, to)));
     }
     let targets: Vec<_> = targets.iter().map(|(channel, to)| (*channel, to.as_str())).collect();
-    put_notice(tx, &notice, &targets).await?;
+    put_notice(tx, vault, &notice, &targets).await?;
     tell_webhooks(tx, id, MESSAGE_RECEIVED, now).await
 }
 

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::audit::append_audit;
-use super::notices::put_notice;
+use super::notices::put_kept_notice;
 use super::{SqliteStore, time, unreadable};
 use crate::audit::{Change, Deed};
 use crate::notice::{Notice, NoticeId};
@@ -150,7 +150,7 @@ impl WebhookStore for SqliteStore {
     ) -> Result<NoticeId, StoreError> {
         let notice = Notice::event(NoticeId::new(), event, data, now);
         let mut tx = self.begin().await?;
-        put_notice(&mut tx, &notice, &[(Channel::Webhook, &webhook.to_string())]).await?;
+        put_kept_notice(&mut tx, &notice, &[(Channel::Webhook, &webhook.to_string())]).await?;
         tx.commit().await?;
         Ok(notice.id)
     }
@@ -214,7 +214,7 @@ pub(super) async fn put_event(
         }
     }
     let targets: Vec<_> = targets.iter().map(|id| (Channel::Webhook, id.as_str())).collect();
-    put_notice(tx, &Notice::event(id, event, data, now), &targets).await
+    put_kept_notice(tx, &Notice::event(id, event, data, now), &targets).await
 }
 
 fn read(row: &SqliteRow) -> Result<Webhook, StoreError> {
