@@ -17,6 +17,13 @@ pub const SLABS_RETIRED_MAX: usize = 512;
 pub const DATAGRAMS_PER_TICK_MAX: usize = 8_192;
 /// Most readiness events that are fetched at once.
 pub const EVENTS_MAX: usize = 1_024;
+/// Buffers that the ring receives into: more than one entry of the kernel fills, few enough to
+/// stay in the cache. When they run out, what waits stays in the sockets' own buffers.
+pub const RING_BUFFERS: u16 = 1_024;
+/// Results that the ring can hold.
+pub const RING_COMPLETIONS: u32 = 4_096;
+/// Requests that the ring takes at once.
+pub const RING_SUBMISSIONS: u32 = 256;
 /// Most commands taken between two looks at the sockets.
 pub const COMMANDS_PER_TURN_MAX: usize = 256;
 /// Longest time from a reserved port pair to the answer; SIP's timers are far shorter.
@@ -37,6 +44,8 @@ pub const IDLE_WAKE: Duration = Duration::from_millis(50);
 pub const ARRIVALS_WAITING_MAX: usize = 16;
 /// Recordings that are read back at a time.
 pub const READBACKS_MAX: usize = 4;
+/// Threads of a shard that may wait for the disk, where files are not written by the ring.
+pub const FILE_THREADS_MAX: usize = 4;
 /// Wait before a read-back or a removal that failed is tried again.
 pub const DISK_RETRY: Duration = Duration::from_secs(1);
 /// Buffers of one vectored write: the kernel's `IOV_MAX`.
@@ -53,6 +62,8 @@ pub const CAPTURE_BYTES_MAX: u64 = 1 << 30;
 pub const CAPTURE_STREAMS_MAX: usize = 256;
 
 const _: () = assert!(DATAGRAM_BYTES_MAX > PAYLOAD_BYTES_MAX + 12 + 15 * 4);
+const _: () =
+    assert!(RING_BUFFERS.is_power_of_two() && RING_BUFFERS as u32 * 2 <= RING_COMPLETIONS);
 const _: () = assert!(SLAB_BYTES >= 16 * DATAGRAM_BYTES_MAX);
 const _: () = assert!(TICK.as_millis() < REORDER_WAIT_MAX.as_millis());
 const _: () = assert!(ROUNDS_EVERY.as_millis() < RECORDING_EVENT_EVERY.as_millis());

@@ -40,10 +40,10 @@ struct Draining {
 }
 
 /// The state of one shard's thread.
-pub(super) struct Shard<R> {
+pub(super) struct Shard {
     index: u16,
     origin: Clock,
-    receive: R,
+    receive: Box<dyn Receive>,
     ports: Ports,
     world: World,
     lines: Vec<Option<Line>>,
@@ -63,10 +63,10 @@ pub(super) struct Shard<R> {
     quitting: bool,
 }
 
-impl<R: Receive> Shard<R> {
+impl Shard {
     pub(super) fn new(
         index: u16,
-        receive: R,
+        receive: Box<dyn Receive>,
         ports: Ports,
         world: World,
         commit_interval: Duration,
