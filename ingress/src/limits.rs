@@ -36,6 +36,14 @@ pub const ROUNDS_EVERY: Duration = Duration::from_millis(250);
 pub const RECORDING_EVENT_EVERY: Duration = Duration::from_secs(1);
 /// Average time between RTCP reports (RFC 3550 §6.2, minimum interval).
 pub const RTCP_INTERVAL: Duration = Duration::from_secs(5);
+/// Packets that a call is expected to send a second until it is heard.
+pub const PACKETS_PER_CALL_SECOND: u64 = 50;
+/// A shard that comes later than this to its work takes no new calls.
+pub const TURN_LATE_MAX: Duration = Duration::from_secs(1);
+/// How often each socket is asked for what the kernel dropped.
+pub const DROPS_EVERY: Duration = Duration::from_secs(2);
+/// A packet of ours that leaves later than this after its time counts as late.
+pub const SENT_LATE: Duration = Duration::from_millis(2);
 /// Most shards.
 pub const SHARDS_MAX: u16 = 64;
 /// Longest wait for acknowledgements and room for arrivals when nothing else wakes the shard.

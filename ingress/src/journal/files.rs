@@ -1,4 +1,4 @@
-//! Files by the shard's ring, or by threads where the kernel forbids io_uring.
+//! Files by the shard's ring, or by threads where the kernel forbids `io_uring`.
 //!
 //! In: paths, buffers, offsets. Out: results, without ever keeping the shard's thread waiting.
 //! Both ways keep the same promises. Knows nothing of segments.

@@ -188,6 +188,8 @@ impl Keeper {
         self.offer();
         self.read_back(now);
         self.remove(now);
+        let waiting = self.waiting.len() + self.readbacks.len() + self.reading;
+        set(&self.counters.sealed_waiting, waiting as u64);
     }
 
     /// Recordings that the disk refused since the last call: their calls end.
@@ -344,7 +346,9 @@ async fn write_in_order(
             Job::Sync { ticket, segment } => {
                 let started = Clock::now();
                 let result = disk.sync(segment).await;
-                let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let took = started.elapsed();
+                counters.commit_times.note(took);
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 if micros > counters.commit_micros_max.load(Ordering::Relaxed) {
                     set(&counters.commit_micros_max, micros);
                 }

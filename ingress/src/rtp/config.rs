@@ -18,7 +18,7 @@ pub enum ReceiveBy {
     /// By `uring` where a probe at start succeeds, else by `epoll`, saying why.
     #[default]
     Auto,
-    /// io_uring multishot (Linux 6.1 or newer), or do not start.
+    /// `io_uring` multishot (Linux 6.1 or newer), or do not start.
     Uring,
     /// epoll: anywhere, at a higher cost per packet.
     Epoll,
@@ -31,7 +31,7 @@ pub enum FilesBy {
     /// By `uring` where it can be had, else by `threads`, saying why.
     #[default]
     Auto,
-    /// io_uring, or do not start.
+    /// `io_uring`, or do not start.
     Uring,
     /// Threads beside the shard: anywhere.
     Threads,
@@ -55,6 +55,11 @@ pub struct RtpConfig {
     pub segment_bytes_max: u64,
     /// Most bytes that may wait for the disk; beyond it new calls get 503.
     pub backlog_bytes_max: u64,
+    /// Most RTP packets a second, over all shards; beyond it new calls get 503. 0: no bound.
+    pub packets_per_second_max: u64,
+    /// Most durable recordings that may wait to be taken; beyond it new calls get 503. 0: no
+    /// bound.
+    pub sealed_waiting_max: u64,
     /// Receive buffer asked of the kernel for each RTP socket.
     pub receive_buffer_bytes: usize,
     /// Processors that shards are pinned to, in turn; empty: not pinned.
@@ -75,6 +80,8 @@ impl Default for RtpConfig {
             commit_interval_ms: 500,
             segment_bytes_max: 64 << 20,
             backlog_bytes_max: 64 << 20,
+            packets_per_second_max: 0,
+            sealed_waiting_max: 10_000,
             receive_buffer_bytes: 64 << 10,
             cpus: Vec::new(),
             receive: ReceiveBy::Auto,

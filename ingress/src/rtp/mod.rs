@@ -4,10 +4,13 @@
 //! (whole recordings, durable), live chunks, events, notices to SIP. Each shard is one thread with
 //! its sockets, its ring for the journal's files and its calls; a call never leaves it.
 
+mod admission;
 mod command;
 pub mod config;
 pub mod counters;
+pub mod histogram;
 mod line;
+pub mod metrics;
 pub mod multishot;
 mod ports;
 pub mod probe;
@@ -17,6 +20,7 @@ mod seats;
 mod shard;
 pub mod slab;
 mod thread;
+mod wakes;
 pub mod wire;
 
 use std::io;
@@ -38,6 +42,7 @@ use tracing::{info, warn};
 pub use self::config::{ConfigError, RtpConfig};
 pub use self::counters::CountersSnapshot;
 
+use self::admission::{Bounds, Load};
 use self::command::Command;
 use self::counters::Counters;
 use self::probe::Obstacle;
@@ -100,6 +105,7 @@ struct Handle {
 pub struct Shards {
     handles: Vec<Handle>,
     seats: Seats,
+    bounds: Bounds,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -133,6 +139,7 @@ impl Shards {
     ) -> Result<Arc<Self>, RtpError> {
         config.check()?;
         raise_file_limit(config.calls_max);
+        probe::check_buffers(&config);
         let ways = probe::choose(&config)?;
         let journal = JournalDir::open(&deps.journal_dir)?;
         let inheritances = journal.inherit(config.shards)?;
@@ -140,6 +147,10 @@ impl Shards {
         let mut started = Self {
             handles: Vec::new(),
             seats: Seats::new(config.calls_max),
+            bounds: Bounds {
+                packets_per_second_max: config.packets_per_second_max,
+                sealed_waiting_max: config.sealed_waiting_max,
+            },
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
         };
@@ -193,6 +204,18 @@ impl Shards {
         }
     }
 
+    fn load(&self) -> Load {
+        let mut load = Load::default();
+        for Handle { counters, .. } in &self.handles {
+            load.calls += counters.calls.load(Ordering::Relaxed) as u64;
+            load.packets_per_second += counters.packet_rate.load(Ordering::Relaxed);
+            load.sealed_waiting += counters.sealed_waiting.load(Ordering::Relaxed);
+            let late = counters.turn_late_micros.load(Ordering::Relaxed);
+            load.turn_late_micros = load.turn_late_micros.max(late);
+        }
+        load
+    }
+
     async fn reserve_seat(
         &self,
         local: IpAddr,
@@ -200,6 +223,7 @@ impl Shards {
         if self.stopping.load(Ordering::Acquire) {
             return Err(AdmissionError::Stopping);
         }
+        admission::judge(self.load(), self.bounds)?;
         let calls_max = self.seats.calls_max();
         let mut ticket = self.seats.take().ok_or(AdmissionError::Full { calls_max })?;
         let mut order: Vec<&Handle> = self.handles.iter().collect();

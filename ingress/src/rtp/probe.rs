@@ -45,7 +45,7 @@ pub struct Obstacle {
 
 /// Chooses the ways and says why. `Err` when the operator insists on a ring that cannot be had.
 pub fn choose(config: &RtpConfig) -> Result<Ways, Obstacle> {
-    choose_with(config, multishot(), file_ring())
+    choose_with(config, aside(receive_one), aside(file_ring))
 }
 
 fn choose_with(
@@ -80,15 +80,36 @@ fn choose_with(
     Ok(Ways { receive, files })
 }
 
-/// Receives one datagram, on a thread of its own: the ring belongs to who made it.
-fn multishot() -> Result<(), Obstacle> {
-    let tried = std::thread::Builder::new().name("rtp-probe".into()).spawn(receive_one);
-    let Ok(thread) = tried else {
-        return Err(explain("starting a thread", &io::Error::last_os_error()));
-    };
-    thread.join().unwrap_or_else(|_| Err(explain("receiving", &io::Error::other("a panic"))))
+/// Says when the kernel gives sockets less room than configured.
+pub fn check_buffers(config: &RtpConfig) {
+    let given = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| {
+        let socket = socket2::SockRef::from(&socket);
+        socket.set_recv_buffer_size(config.receive_buffer_bytes)?;
+        socket.recv_buffer_size()
+    });
+    // The kernel doubles what is asked for, for its own bookkeeping.
+    if let Ok(given) = given
+        && given < 2 * config.receive_buffer_bytes
+    {
+        warn!(
+            asked = config.receive_buffer_bytes,
+            given = given / 2,
+            "Sockets get a smaller receive buffer than configured; raise net.core.rmem_max."
+        );
+    }
 }
 
+/// Tries on a thread of its own: a ring belongs to who made it, and the kernel's tidying up after
+/// it interrupts system calls of that thread.
+fn aside(attempt: fn() -> Result<(), Obstacle>) -> Result<(), Obstacle> {
+    let thread = std::thread::Builder::new()
+        .name("rtp-probe".into())
+        .spawn(attempt)
+        .map_err(|error| explain("starting a thread", &error))?;
+    thread.join().unwrap_or_else(|_| Err(explain("the probe", &io::Error::other("a panic"))))
+}
+
+/// Receives one datagram.
 fn receive_one() -> Result<(), Obstacle> {
     let mut receive = Multishot::new().map_err(|error| match error {
         RingError::SetUp(error) => explain("io_uring_setup", &error),

@@ -207,6 +207,7 @@ impl UdpRing {
     }
 
     /// Writes a buffer behind the ring's end; the kernel sees it after [`UdpRing::publish`].
+    #[expect(clippy::cast_ptr_alignment, reason = "pages are aligned, and 16 divides each offset")]
     fn put_back(&mut self, buffer: u16) {
         assert!(buffer < RING_BUFFERS, "the kernel hands out only what it was given");
         let slot = usize::from(self.tail % RING_BUFFERS) * std::mem::size_of::<BufRingEntry>();
