@@ -29,7 +29,7 @@ use engine_core::packet::Packet;
 use engine_core::recording::{ChunkWriter, Opened, Sealed};
 use engine_core::text::LanguageChoice;
 use engine_core::time::{Instant, RtpTicks, WallTime};
-use ingress::journal::{AckDesk, DiskPlace, Inheritance, Keeper};
+use ingress::journal::{AckDesk, DiskPlace, FilesOn, Inheritance, Keeper};
 use ingress::rtp::slab::Slabs;
 use ingress::rtp::wire;
 
@@ -168,7 +168,8 @@ fn journal(criterion: &mut Criterion) {
         commit_interval: Duration::from_millis(1),
         backlog_bytes_max: 64 << 20,
     };
-    let disk = DiskPlace { dir: dir.path().to_owned(), shard: 0, faults: None };
+    let (dir_path, files) = (dir.path().to_owned(), FilesOn::Ring);
+    let disk = DiskPlace { dir: dir_path, shard: 0, files, faults: None };
     let origin = Clock::now();
     let now = || Instant::from_nanos(origin.elapsed().as_nanos() as u64);
     let mut keeper = ring.block_on(async {

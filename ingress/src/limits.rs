@@ -17,6 +17,13 @@ pub const SLABS_RETIRED_MAX: usize = 512;
 pub const DATAGRAMS_PER_TICK_MAX: usize = 8_192;
 /// Most readiness events that are fetched at once.
 pub const EVENTS_MAX: usize = 1_024;
+/// Buffers that the ring receives into: more than one entry of the kernel fills, few enough to
+/// stay in the cache. When they run out, what waits stays in the sockets' own buffers.
+pub const RING_BUFFERS: u16 = 1_024;
+/// Results that the ring can hold.
+pub const RING_COMPLETIONS: u32 = 4_096;
+/// Requests that the ring takes at once.
+pub const RING_SUBMISSIONS: u32 = 256;
 /// Most commands taken between two looks at the sockets.
 pub const COMMANDS_PER_TURN_MAX: usize = 256;
 /// Longest time from a reserved port pair to the answer; SIP's timers are far shorter.
@@ -29,6 +36,14 @@ pub const ROUNDS_EVERY: Duration = Duration::from_millis(250);
 pub const RECORDING_EVENT_EVERY: Duration = Duration::from_secs(1);
 /// Average time between RTCP reports (RFC 3550 §6.2, minimum interval).
 pub const RTCP_INTERVAL: Duration = Duration::from_secs(5);
+/// Packets that a call is expected to send a second until it is heard.
+pub const PACKETS_PER_CALL_SECOND: u64 = 50;
+/// A shard that comes later than this to its work takes no new calls.
+pub const TURN_LATE_MAX: Duration = Duration::from_secs(1);
+/// How often each socket is asked for what the kernel dropped.
+pub const DROPS_EVERY: Duration = Duration::from_secs(2);
+/// A packet of ours that leaves later than this after its time counts as late.
+pub const SENT_LATE: Duration = Duration::from_millis(2);
 /// Most shards.
 pub const SHARDS_MAX: u16 = 64;
 /// Longest wait for acknowledgements and room for arrivals when nothing else wakes the shard.
@@ -37,6 +52,8 @@ pub const IDLE_WAKE: Duration = Duration::from_millis(50);
 pub const ARRIVALS_WAITING_MAX: usize = 16;
 /// Recordings that are read back at a time.
 pub const READBACKS_MAX: usize = 4;
+/// Threads of a shard that may wait for the disk, where files are not written by the ring.
+pub const FILE_THREADS_MAX: usize = 4;
 /// Wait before a read-back or a removal that failed is tried again.
 pub const DISK_RETRY: Duration = Duration::from_secs(1);
 /// Buffers of one vectored write: the kernel's `IOV_MAX`.
@@ -53,6 +70,8 @@ pub const CAPTURE_BYTES_MAX: u64 = 1 << 30;
 pub const CAPTURE_STREAMS_MAX: usize = 256;
 
 const _: () = assert!(DATAGRAM_BYTES_MAX > PAYLOAD_BYTES_MAX + 12 + 15 * 4);
+const _: () =
+    assert!(RING_BUFFERS.is_power_of_two() && RING_BUFFERS as u32 * 2 <= RING_COMPLETIONS);
 const _: () = assert!(SLAB_BYTES >= 16 * DATAGRAM_BYTES_MAX);
 const _: () = assert!(TICK.as_millis() < REORDER_WAIT_MAX.as_millis());
 const _: () = assert!(ROUNDS_EVERY.as_millis() < RECORDING_EVENT_EVERY.as_millis());

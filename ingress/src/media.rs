@@ -26,6 +26,24 @@ pub enum AdmissionError {
     /// The disk cannot follow.
     #[error("the journal's disk is behind")]
     DiskBehind,
+    /// As many packets come as configured.
+    #[error("as many packets come as configured ({packets_per_second_max} a second)")]
+    TooManyPackets {
+        /// The configured limit.
+        packets_per_second_max: u64,
+    },
+    /// Recordings are not taken as fast as they come.
+    #[error("{waiting} recordings wait for their text")]
+    EngineBehind {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// The processor is too slow for the calls that are up.
+    #[error("a shard came {late_ms} ms late to its work")]
+    Overloaded {
+        /// How late.
+        late_ms: u64,
+    },
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,

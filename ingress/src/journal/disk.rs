@@ -1,22 +1,21 @@
-//! The journal's files on one shard's ring.
+//! The journal's files of one shard.
 //!
 //! In: writes, syncs, reads, removals by segment number. Out: their results. All of it goes
-//! through the ring, so the shard's thread never waits for the disk. [`Faults`] lets a test make
-//! any operation slow or fail in front of the real one. Knows nothing of what the bytes mean.
+//! through the ring or to threads, so the shard's thread never waits for the disk. [`Faults`] lets
+//! a test make any operation slow or fail in front of the real one. Knows nothing of what the
+//! bytes mean.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use engine_core::journal::Extent;
-use tokio_uring::buf::BoundedBuf;
-use tokio_uring::fs::{File, OpenOptions};
 
+use super::files::{FilesOn, OpenFile};
 use crate::limits::WRITE_BUFFERS_MAX;
 
 /// An operation on the journal's files.
@@ -50,6 +49,8 @@ pub struct DiskPlace {
     pub dir: PathBuf,
     /// Goes into file names.
     pub shard: u16,
+    /// Where file operations are done.
+    pub files: FilesOn,
     /// Stands in front of the disk in tests.
     pub faults: Option<Arc<dyn Faults>>,
 }
@@ -64,20 +65,17 @@ impl std::fmt::Debug for DiskPlace {
 pub(super) struct Disk {
     dir: PathBuf,
     shard: u16,
+    files: FilesOn,
     /// Segments that were there at start, by the number that this run gave them.
     adopted: RefCell<HashMap<u64, PathBuf>>,
-    open: RefCell<HashMap<u64, Rc<File>>>,
+    open: RefCell<HashMap<u64, OpenFile>>,
     faults: Option<Arc<dyn Faults>>,
 }
 
 impl Disk {
-    pub(super) fn new(
-        dir: PathBuf,
-        shard: u16,
-        adopted: HashMap<u64, PathBuf>,
-        faults: Option<Arc<dyn Faults>>,
-    ) -> Self {
-        Self { dir, shard, adopted: adopted.into(), open: RefCell::default(), faults }
+    pub(super) fn new(place: DiskPlace, adopted: HashMap<u64, PathBuf>) -> Self {
+        let DiskPlace { dir, shard, files, faults } = place;
+        Self { dir, shard, files, adopted: adopted.into(), open: RefCell::default(), faults }
     }
 
     async fn admit(&self, op: DiskOp) -> io::Result<()> {
@@ -101,8 +99,7 @@ impl Disk {
         while first < chunks.len() {
             // A Bytes is a pointer and a count: the clone copies no sound.
             let last = chunks.len().min(first + WRITE_BUFFERS_MAX);
-            let (written, _) = file.writev_at(chunks[first..last].to_vec(), at).await;
-            let mut written = written?;
+            let mut written = file.write(chunks[first..last].to_vec(), at).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -125,7 +122,7 @@ impl Disk {
         let file = self.open.borrow().get(&segment).cloned();
         let file = file.ok_or(io::ErrorKind::NotFound)?;
         self.admit(DiskOp::Sync).await?;
-        file.sync_data().await
+        file.sync().await
     }
 
     /// Reads `extents` and strings them together.
@@ -137,9 +134,7 @@ impl Disk {
         for extent in extents {
             let file = self.readable(extent.segment).await?;
             let end = at + extent.bytes as usize;
-            let (result, part) = file.read_exact_at(sound.slice(at..end), extent.offset).await;
-            result?;
-            sound = part.into_inner();
+            sound = file.read(sound, at, end, extent.offset).await?;
             at = end;
         }
         Ok(sound.into())
@@ -149,7 +144,7 @@ impl Disk {
     pub(super) async fn remove(&self, segment: u64) -> io::Result<()> {
         self.admit(DiskOp::Remove).await?;
         self.open.borrow_mut().remove(&segment);
-        match tokio_uring::fs::remove_file(self.path(segment)).await {
+        match self.files.remove(self.path(segment)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => {
                 self.adopted.borrow_mut().remove(&segment);
@@ -158,25 +153,23 @@ impl Disk {
         }
     }
 
-    async fn writable(&self, segment: u64) -> io::Result<Rc<File>> {
+    async fn writable(&self, segment: u64) -> io::Result<OpenFile> {
         if let Some(file) = self.open.borrow().get(&segment) {
-            return Ok(Rc::clone(file));
+            return Ok(file.clone());
         }
         self.admit(DiskOp::Create).await?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
-        let file = Rc::new(options.open(self.path(segment)).await?);
+        let file = self.files.create(self.path(segment)).await?;
         // The name itself must survive a crash too, before anything in the file counts.
-        sync_dir(&self.dir).await?;
-        self.open.borrow_mut().insert(segment, Rc::clone(&file));
+        self.files.sync_dir(&self.dir).await?;
+        self.open.borrow_mut().insert(segment, file.clone());
         Ok(file)
     }
 
-    async fn readable(&self, segment: u64) -> io::Result<Rc<File>> {
+    async fn readable(&self, segment: u64) -> io::Result<OpenFile> {
         if let Some(file) = self.open.borrow().get(&segment) {
-            return Ok(Rc::clone(file));
+            return Ok(file.clone());
         }
-        Ok(Rc::new(File::open(self.path(segment)).await?))
+        self.files.open(self.path(segment)).await
     }
 
     fn path(&self, segment: u64) -> PathBuf {
@@ -196,11 +189,6 @@ pub(super) fn parse_segment_name(name: &str) -> Option<(u16, u64)> {
     Some((shard.parse().ok()?, segment.parse().ok()?))
 }
 
-async fn sync_dir(dir: &Path) -> io::Result<()> {
-    let dir = File::open(dir).await?;
-    dir.sync_all().await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,27 +201,34 @@ mod tests {
         }
     }
 
+    async fn chunks_read_back(dir: PathBuf, files: FilesOn) {
+        let place = DiskPlace { dir, shard: 0, files, faults: None };
+        let disk = Disk::new(place, HashMap::new());
+        let chunks: Vec<Bytes> = (0..2_500_u32)
+            .map(|n| if n % 7 == 0 { Bytes::new() } else { n.to_le_bytes().to_vec().into() })
+            .collect();
+        let want: Vec<u8> = chunks.concat();
+        disk.write(0, 10, chunks).await.unwrap();
+        disk.sync(0).await.unwrap();
+        let half = want.len() as u32 / 2;
+        let extents = [
+            Extent { segment: 0, offset: 10, bytes: half },
+            Extent { segment: 0, offset: 10 + u64::from(half), bytes: half },
+        ];
+        assert_eq!(disk.read(&extents).await.unwrap(), want[..2 * half as usize]);
+        let beyond = [Extent { segment: 0, offset: 10, bytes: half * 3 }];
+        assert!(disk.read(&beyond).await.is_err());
+        disk.remove(0).await.unwrap();
+        disk.remove(0).await.unwrap();
+        assert!(disk.read(&extents).await.is_err());
+    }
+
     #[test]
-    fn more_chunks_than_one_vectored_write_takes_read_back_in_order() {
+    fn more_chunks_than_one_vectored_write_takes_read_back_in_order_both_ways() {
         let dir = tempfile::tempdir().unwrap();
-        tokio_uring::start(async {
-            let disk = Disk::new(dir.path().to_owned(), 0, HashMap::new(), None);
-            let chunks: Vec<Bytes> = (0..2_500_u32)
-                .map(|n| if n % 7 == 0 { Bytes::new() } else { n.to_le_bytes().to_vec().into() })
-                .collect();
-            let want: Vec<u8> = chunks.concat();
-            disk.write(0, 10, chunks).await.unwrap();
-            disk.sync(0).await.unwrap();
-            let half = want.len() as u32 / 2;
-            let extents = [
-                Extent { segment: 0, offset: 10, bytes: half },
-                Extent { segment: 0, offset: 10 + u64::from(half), bytes: half },
-            ];
-            assert_eq!(disk.read(&extents).await.unwrap(), want[..2 * half as usize]);
-            disk.remove(0).await.unwrap();
-            disk.remove(0).await.unwrap();
-            assert!(disk.read(&extents).await.is_err());
-        });
+        tokio_uring::start(chunks_read_back(dir.path().to_owned(), FilesOn::Ring));
+        let plain = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        plain.block_on(chunks_read_back(dir.path().to_owned(), FilesOn::Threads));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

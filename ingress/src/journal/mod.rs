@@ -1,11 +1,12 @@
-//! One shard's journal at work: the core decides, the ring writes.
+//! One shard's journal at work: the core decides, the ring (or threads) writes.
 //!
 //! In: chunks, acknowledgements. Out: arrivals (whole, durable recordings), recordings that the
-//! disk refused. Disk work runs in tasks on the shard's ring; results come back as inputs of the
+//! disk refused. Disk work runs in tasks of the shard's runtime; results come back as inputs of the
 //! core. What cannot be handed on waits here or on disk. Knows nothing of packets.
 
 mod acks;
 mod disk;
+mod files;
 mod recovery;
 
 use std::cell::{Cell, RefCell};
@@ -28,6 +29,7 @@ use tracing::{error, warn};
 
 pub use self::acks::AckDesk;
 pub use self::disk::{DiskOp, DiskPlace, Faults, Verdict};
+pub use self::files::FilesOn;
 pub use self::recovery::Inheritance;
 pub(crate) use self::recovery::JournalDir;
 pub use self::recovery::JournalError;
@@ -77,7 +79,8 @@ struct ReadBack {
     not_before: Instant,
 }
 
-/// Drives one journal core. Lives on a `tokio_uring` runtime.
+/// Drives one journal core. Lives on a `tokio_uring` runtime, or on any local one if its files are
+/// written by threads.
 pub struct Keeper {
     core: Journal,
     disk: Rc<Disk>,
@@ -98,7 +101,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper on the current ring. `acks` also brings other shards' acknowledgements; the core
+    /// A keeper on the current runtime. `acks` also brings other shards' acknowledgements; the core
     /// knows its own.
     pub fn new(
         config: JournalConfig,
@@ -110,10 +113,10 @@ impl Keeper {
     ) -> Self {
         let mut core = Journal::new(config, inheritance.first_segment);
         core.adopt(inheritance.segments);
-        let disk = Rc::new(Disk::new(disk.dir, disk.shard, inheritance.paths, disk.faults));
+        let disk = Rc::new(Disk::new(disk, inheritance.paths));
         let completions = Rc::new(Completions::default());
         let (jobs, queue) = tokio::sync::mpsc::unbounded_channel();
-        tokio_uring::spawn(write_in_order(
+        tokio::task::spawn_local(write_in_order(
             Rc::clone(&disk),
             queue,
             Rc::clone(&completions),
@@ -185,6 +188,8 @@ impl Keeper {
         self.offer();
         self.read_back(now);
         self.remove(now);
+        let waiting = self.waiting.len() + self.readbacks.len() + self.reading;
+        set(&self.counters.sealed_waiting, waiting as u64);
     }
 
     /// Recordings that the disk refused since the last call: their calls end.
@@ -295,7 +300,7 @@ impl Keeper {
             self.reading += 1;
             self.completions.begin();
             let (disk, completions) = (Rc::clone(&self.disk), Rc::clone(&self.completions));
-            tokio_uring::spawn(async move {
+            tokio::task::spawn_local(async move {
                 let result = disk.read(&readback.extents).await;
                 completions.push(Done::ReadBack(readback.recording, readback.extents, result));
             });
@@ -307,7 +312,7 @@ impl Keeper {
             let Some((segment, _)) = self.removals.pop_front() else { break };
             self.completions.begin();
             let (disk, completions) = (Rc::clone(&self.disk), Rc::clone(&self.completions));
-            tokio_uring::spawn(async move {
+            tokio::task::spawn_local(async move {
                 completions.push(Done::Removed(segment, disk.remove(segment).await));
             });
         }
@@ -341,7 +346,9 @@ async fn write_in_order(
             Job::Sync { ticket, segment } => {
                 let started = Clock::now();
                 let result = disk.sync(segment).await;
-                let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let took = started.elapsed();
+                counters.commit_times.note(took);
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 if micros > counters.commit_micros_max.load(Ordering::Relaxed) {
                     set(&counters.commit_micros_max, micros);
                 }

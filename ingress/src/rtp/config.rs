@@ -11,6 +11,32 @@ use engine_core::limits::COMMIT_INTERVAL_MAX;
 
 use crate::limits::{COMMIT_GATHER, SHARDS_MAX};
 
+/// How shards receive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiveBy {
+    /// By `uring` where a probe at start succeeds, else by `epoll`, saying why.
+    #[default]
+    Auto,
+    /// `io_uring` multishot (Linux 6.1 or newer), or do not start.
+    Uring,
+    /// epoll: anywhere, at a higher cost per packet.
+    Epoll,
+}
+
+/// How the journal's files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilesBy {
+    /// By `uring` where it can be had, else by `threads`, saying why.
+    #[default]
+    Auto,
+    /// `io_uring`, or do not start.
+    Uring,
+    /// Threads beside the shard: anywhere.
+    Threads,
+}
+
 /// Configuration of the RTP side and its journal.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,10 +55,19 @@ pub struct RtpConfig {
     pub segment_bytes_max: u64,
     /// Most bytes that may wait for the disk; beyond it new calls get 503.
     pub backlog_bytes_max: u64,
+    /// Most RTP packets a second, over all shards; beyond it new calls get 503. 0: no bound.
+    pub packets_per_second_max: u64,
+    /// Most durable recordings that may wait to be taken; beyond it new calls get 503. 0: no
+    /// bound.
+    pub sealed_waiting_max: u64,
     /// Receive buffer asked of the kernel for each RTP socket.
     pub receive_buffer_bytes: usize,
     /// Processors that shards are pinned to, in turn; empty: not pinned.
     pub cpus: Vec<usize>,
+    /// How shards receive: `auto`, `uring` or `epoll`.
+    pub receive: ReceiveBy,
+    /// How the journal's files are written: `auto`, `uring` or `threads`.
+    pub files: FilesBy,
 }
 
 impl Default for RtpConfig {
@@ -45,8 +80,12 @@ impl Default for RtpConfig {
             commit_interval_ms: 500,
             segment_bytes_max: 64 << 20,
             backlog_bytes_max: 64 << 20,
+            packets_per_second_max: 0,
+            sealed_waiting_max: 10_000,
             receive_buffer_bytes: 64 << 10,
             cpus: Vec::new(),
+            receive: ReceiveBy::Auto,
+            files: FilesBy::Auto,
         }
     }
 }
@@ -163,6 +202,15 @@ mod tests {
         assert_eq!(key_of(|c| c.segment_bytes_max = (1 << 20) - 1), Some("segment_bytes_max"));
         assert_eq!(key_of(|c| c.backlog_bytes_max = 0), Some("backlog_bytes_max"));
         assert_eq!(key_of(|c| c.receive_buffer_bytes = 1), Some("receive_buffer_bytes"));
+    }
+
+    #[test]
+    fn ways_are_named_in_small_letters() {
+        let of = |text: &str| toml::from_str::<RtpConfig>(text);
+        let config = of("receive = \"epoll\"\nfiles = \"threads\"").unwrap();
+        assert_eq!((config.receive, config.files), (ReceiveBy::Epoll, FilesBy::Threads));
+        assert_eq!(of("receive = \"uring\"").unwrap().receive, ReceiveBy::Uring);
+        assert!(of("receive = \"Magic\"").is_err());
     }
 
     #[test]

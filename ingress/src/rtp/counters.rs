@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use engine_core::call::CallStats;
 
+use super::histogram::{Histogram, HistogramSnapshot};
+
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
         /// The living counters of one shard.
         #[derive(Debug, Default)]
         pub struct Counters {
@@ -16,14 +18,18 @@ macro_rules! counters {
             pub(crate) calls: AtomicUsize,
             /// Whether the journal asked for no new calls.
             pub(crate) congested: AtomicBool,
+            /// How long journal syncs took.
+            pub(crate) commit_times: Histogram,
         }
 
         /// What a shard had counted at one moment.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct CountersSnapshot {
-            $($(#[$doc])* pub $name: u64,)+
+            $($(#[doc = $doc])+ pub $name: u64,)+
             /// Calls and reservations on the shard now.
             pub calls: u64,
+            /// How long journal syncs took.
+            pub commit_times: HistogramSnapshot,
         }
 
         impl Counters {
@@ -32,14 +38,18 @@ macro_rules! counters {
                 CountersSnapshot {
                     $($name: self.$name.load(Ordering::Relaxed),)+
                     calls: self.calls.load(Ordering::Relaxed) as u64,
+                    commit_times: self.commit_times.snapshot(),
                 }
             }
         }
 
         impl CountersSnapshot {
-            /// Names and values, for metrics.
-            pub fn named(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name),)+ ("calls", self.calls)]
+            /// Names, descriptions and values, for metrics.
+            pub fn described(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![
+                    $((stringify!($name), concat!($($doc),+), self.$name),)+
+                    ("calls", " Calls and reservations on the shard now.", self.calls),
+                ]
             }
         }
     };
@@ -50,6 +60,10 @@ counters! {
     packets,
     /// Their octets, headers included.
     bytes,
+    /// RTP packets a second, over the last quarter of a second.
+    packet_rate,
+    /// Datagrams that the kernel dropped because the socket's buffer was full: ours to prevent.
+    kernel_dropped,
     /// Packets that never came.
     lost,
     /// Packets that came too late to be used.
@@ -70,12 +84,23 @@ counters! {
     refused,
     /// RTCP datagrams received, taken or not.
     rtcp,
+    /// RTP packets sent.
+    sent,
     /// Packets that could not be sent.
     unsent,
+    /// Packets sent more than 2 ms after their time.
+    sent_late,
+    /// Longest that the shard came late to its work within the last quarter of a second, in
+    /// microseconds.
+    turn_late_micros,
+    /// Times that a call listened to a new sender: the first one, or after it moved.
+    latched,
     /// Calls answered.
     answered,
     /// Recordings sealed.
     sealed,
+    /// Durable recordings that nobody has taken yet.
+    sealed_waiting,
     /// Journal syncs done.
     commits,
     /// Slowest journal sync so far, in microseconds.

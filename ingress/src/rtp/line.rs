@@ -17,15 +17,18 @@ use engine_core::packet::Packet;
 use engine_core::time::{Instant, WallTime};
 use socket2::{SockAddr, SockRef};
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::warn;
 
 use super::counters::{Counters, add, set};
 use super::receive::Datagram;
 use super::rtcp::{self, Reporter};
 use super::seats::Seat;
+use super::wakes::Wake;
 use super::wire;
 use crate::journal::Keeper;
-use crate::limits::RECORDING_EVENT_EVERY;
+use crate::limits::{DROPS_EVERY, RECORDING_EVENT_EVERY};
 use crate::media::MediaNotice;
+use crate::sys::socket;
 
 /// What the calls of a shard act on.
 pub(super) struct World {
@@ -62,6 +65,7 @@ pub(super) struct Line {
     pub(super) rtp: Rc<UdpSocket>,
     pub(super) rtcp: Rc<UdpSocket>,
     pub(super) stage: Stage,
+    pub(super) drops: Drops,
     pub(super) _seat: Seat,
 }
 
@@ -70,14 +74,6 @@ pub(super) enum Stage {
     Reserved { until: Instant },
     /// Answered.
     Up(Box<Talk>),
-}
-
-/// When a call wants to be woken.
-#[derive(Clone, Copy)]
-pub(super) enum Wake {
-    At(Instant),
-    /// Never: it is over.
-    Over,
 }
 
 /// An answered call.
@@ -100,7 +96,34 @@ pub(super) struct Talk {
     told: Option<Instant>,
 }
 
+/// What the kernel dropped at a line's RTP socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Drops {
+    counted: u32,
+    /// When to ask again.
+    due: Instant,
+}
+
 impl Line {
+    /// Asks the kernel what it dropped, now and then.
+    pub(super) fn count_drops(&mut self, now: Instant, counters: &Counters) {
+        if now >= self.drops.due {
+            self.drops.due = now + DROPS_EVERY;
+            self.count_last_drops(counters);
+        }
+    }
+
+    /// Asks the kernel what it dropped, at once.
+    pub(super) fn count_last_drops(&mut self, counters: &Counters) {
+        let Ok(dropped) = socket::dropped(&*self.rtp) else { return };
+        let fresh = dropped.wrapping_sub(self.drops.counted);
+        if fresh > 0 && self.drops.counted == 0 {
+            warn!(call = %self.id, dropped, "The kernel dropped packets that nobody read in time.");
+        }
+        self.drops.counted = dropped;
+        add(&counters.kernel_dropped, u64::from(fresh));
+    }
+
     /// Takes a datagram of the RTCP port.
     pub(super) fn take_report(&mut self, now: Instant, datagram: &Datagram, world: &World) {
         let counters = &world.counters;
@@ -170,7 +193,10 @@ impl Talk {
         loop {
             match self.call.poll() {
                 Output::Transmit { to, packet } => self.transmit(now, to, &packet, socket, world),
-                Output::Latched(source) => self.latched = Some(source),
+                Output::Latched(source) => {
+                    self.latched = Some(source);
+                    add(&world.counters.latched, 1);
+                }
                 Output::RecordingStarted => self.tell(now, world),
                 Output::Chunk(chunk) => {
                     let last = self.call.is_sealed();
@@ -244,6 +270,7 @@ impl Talk {
         let sent = is_somewhere(&to)
             && SockRef::from(socket).send_to_vectored(&parts, &SockAddr::from(to)).is_ok();
         // A full socket or an unreachable caller costs this packet, as on any network.
+        add(&world.counters.sent, u64::from(sent));
         add(&world.counters.unsent, u64::from(!sent));
         self.reporter.sent(now, packet.timestamp);
     }

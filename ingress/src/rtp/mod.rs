@@ -4,20 +4,26 @@
 //! (whole recordings, durable), live chunks, events, notices to SIP. Each shard is one thread with
 //! its sockets, its ring for the journal's files and its calls; a call never leaves it.
 
+mod admission;
 mod command;
 pub mod config;
 pub mod counters;
+pub mod histogram;
 mod line;
+pub mod metrics;
+pub mod multishot;
 mod ports;
+pub mod probe;
 pub mod receive;
 pub mod rtcp;
 mod seats;
 mod shard;
 pub mod slab;
+mod thread;
+mod wakes;
 pub mod wire;
 
 use std::io;
-use std::mem::ManuallyDrop;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -36,14 +42,13 @@ use tracing::{info, warn};
 pub use self::config::{ConfigError, RtpConfig};
 pub use self::counters::CountersSnapshot;
 
+use self::admission::{Bounds, Load};
 use self::command::Command;
 use self::counters::Counters;
-use self::line::World;
-use self::ports::Ports;
-use self::receive::Readiness;
+use self::probe::Obstacle;
 use self::seats::Seats;
-use self::shard::Shard;
-use crate::journal::{AckDesk, DiskPlace, Faults, Inheritance, JournalDir, JournalError, Keeper};
+use self::thread::{Common, Seed};
+use crate::journal::{AckDesk, Faults, JournalDir, JournalError};
 use crate::media::{AdmissionError, MediaNotice, MediaPlane, RemoteChange, Reserving};
 
 /// Why the RTP side could not start.
@@ -56,8 +61,11 @@ pub enum RtpError {
     /// The journal's folder.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The operator insists on a ring that cannot be had.
+    #[error("io_uring cannot be used as configured: {0}")]
+    Ring(#[from] Obstacle),
     /// A thread, a ring or a poller could not be made.
-    #[error("shard {shard} cannot start: {source}; io_uring must be allowed (Linux 5.11 or newer)")]
+    #[error("shard {shard} cannot start: {source}")]
     Shard {
         /// Which.
         shard: u16,
@@ -97,6 +105,7 @@ struct Handle {
 pub struct Shards {
     handles: Vec<Handle>,
     seats: Seats,
+    bounds: Bounds,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -130,16 +139,22 @@ impl Shards {
     ) -> Result<Arc<Self>, RtpError> {
         config.check()?;
         raise_file_limit(config.calls_max);
+        probe::check_buffers(&config);
+        let ways = probe::choose(&config)?;
         let journal = JournalDir::open(&deps.journal_dir)?;
         let inheritances = journal.inherit(config.shards)?;
         let desks = AckDesk::for_shards(&deps.acks, config.shards);
         let mut started = Self {
             handles: Vec::new(),
             seats: Seats::new(config.calls_max),
+            bounds: Bounds {
+                packets_per_second_max: config.packets_per_second_max,
+                sealed_waiting_max: config.sealed_waiting_max,
+            },
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
         };
-        let common = Arc::new(Common { config, deps, faults, _journal: journal });
+        let common = Arc::new(Common { config, ways, deps, faults, _journal: journal });
         let mut threads = Vec::new();
         for (index, (inheritance, acks)) in (0..).zip(inheritances.into_iter().zip(desks)) {
             let counters = Arc::new(Counters::default());
@@ -189,6 +204,18 @@ impl Shards {
         }
     }
 
+    fn load(&self) -> Load {
+        let mut load = Load::default();
+        for Handle { counters, .. } in &self.handles {
+            load.calls += counters.calls.load(Ordering::Relaxed) as u64;
+            load.packets_per_second += counters.packet_rate.load(Ordering::Relaxed);
+            load.sealed_waiting += counters.sealed_waiting.load(Ordering::Relaxed);
+            let late = counters.turn_late_micros.load(Ordering::Relaxed);
+            load.turn_late_micros = load.turn_late_micros.max(late);
+        }
+        load
+    }
+
     async fn reserve_seat(
         &self,
         local: IpAddr,
@@ -196,6 +223,7 @@ impl Shards {
         if self.stopping.load(Ordering::Acquire) {
             return Err(AdmissionError::Stopping);
         }
+        admission::judge(self.load(), self.bounds)?;
         let calls_max = self.seats.calls_max();
         let mut ticket = self.seats.take().ok_or(AdmissionError::Full { calls_max })?;
         let mut order: Vec<&Handle> = self.handles.iter().collect();
@@ -262,103 +290,6 @@ impl MediaPlane for Shards {
                 let _ = reply.await;
             }
         })
-    }
-}
-
-/// What all shards share.
-struct Common {
-    config: RtpConfig,
-    deps: ShardDeps,
-    faults: Option<Arc<dyn Faults>>,
-    /// Locked until the last thread has ended.
-    _journal: JournalDir,
-}
-
-/// Everything a shard's thread is made from.
-struct Seed {
-    index: u16,
-    common: Arc<Common>,
-    inheritance: Inheritance,
-    acks: AckDesk,
-    counters: Arc<Counters>,
-}
-
-impl Seed {
-    /// Starts the thread and waits until it receives.
-    fn start(self, queue: mpsc::UnboundedReceiver<Command>) -> io::Result<JoinHandle<()>> {
-        let (ready, started) = std::sync::mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name(format!("rtp-{}", self.index))
-            .spawn(move || self.run(queue, &ready))?;
-        started.recv().map_err(|_| io::Error::other("the thread ended at once"))??;
-        Ok(thread)
-    }
-
-    fn run(
-        self,
-        queue: mpsc::UnboundedReceiver<Command>,
-        ready: &std::sync::mpsc::SyncSender<io::Result<()>>,
-    ) {
-        let Common { config, deps, faults, .. } = &*self.common;
-        pin(self.index, &config.cpus);
-        let made = tokio_uring::Runtime::new(&tokio_uring::builder())
-            .and_then(|ring| Ok((ring, Readiness::new()?)));
-        let (ring, receive) = match made {
-            Ok(made) => made,
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return;
-            }
-        };
-        // Dropped only at rest: tokio-uring 0.5 frees the buffers of operations under way when its
-        // runtime is dropped, be it by a panic. A ring that does not come to rest is leaked.
-        let ring = ManuallyDrop::new(ring);
-        let at_rest = ring.block_on(async {
-            let disk = DiskPlace {
-                dir: deps.journal_dir.clone(),
-                shard: self.index,
-                faults: faults.clone(),
-            };
-            let keeper = Keeper::new(
-                config.journal(),
-                disk,
-                self.inheritance,
-                deps.arrivals.clone(),
-                self.acks,
-                Arc::clone(&self.counters),
-            );
-            let world = World {
-                keeper,
-                live: Arc::clone(&deps.live),
-                events: Arc::clone(&deps.events),
-                notices: deps.notices.clone(),
-                counters: self.counters,
-            };
-            let ports = Ports::new(config, self.index);
-            let shard = Shard::new(self.index, receive, ports, world, config.commit_interval());
-            let _ = ready.send(Ok(()));
-            shard.run(queue).await
-        });
-        if at_rest {
-            drop(ManuallyDrop::into_inner(ring));
-        } else {
-            warn!(shard = self.index, "The disk hangs; the shard ends without it.");
-        }
-    }
-}
-
-/// Pins the current thread. A processor that is not there leaves the thread unpinned.
-fn pin(shard: u16, cpus: &[usize]) {
-    if cpus.is_empty() {
-        return;
-    }
-    let cpu = cpus[usize::from(shard) % cpus.len()];
-    let mut set = rustix::thread::CpuSet::new();
-    if cpu < rustix::thread::CpuSet::MAX_CPU {
-        set.set(cpu);
-    }
-    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-        warn!(shard, cpu, %error, "The shard could not be pinned to its processor.");
     }
 }
 

@@ -1,10 +1,10 @@
 //! Reading sockets: the one place that would change for another way of receiving.
 //!
-//! In: sockets to watch. Out: datagrams with their source, in slabs. [`Readiness`] asks the kernel
-//! once per tick which sockets have something (level-triggered epoll) and reads each with one
-//! `recvfrom`: no allocation, no `unsafe`, and every source is seen, so third parties are counted
-//! rather than filtered. A multishot ring can take its place behind [`Receive`]. Knows nothing of
-//! RTP.
+//! In: sockets to watch. Out: datagrams with their source, in slabs. [`Readiness`] runs anywhere:
+//! it asks the kernel once per tick which sockets have something (level-triggered epoll) and reads
+//! each with one `recvfrom`. Where the kernel allows it, [`Multishot`](super::multishot::Multishot)
+//! takes its place behind [`Receive`]. Every source is seen, so third parties are counted rather
+//! than filtered. Knows nothing of RTP.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -135,6 +135,7 @@ impl Receive for Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::multishot::Multishot;
 
     fn socket() -> (Rc<UdpSocket>, SocketAddr) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -143,35 +144,109 @@ mod tests {
         (Rc::new(socket), address)
     }
 
-    #[test]
-    fn every_datagram_of_every_socket_is_handed_over_once() {
-        let mut receive = Readiness::new().unwrap();
-        let (one, to_one) = socket();
-        let (two, to_two) = socket();
-        receive.watch(0, one).unwrap();
-        receive.watch(5, two).unwrap();
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        for number in 0..20_u8 {
-            let to = if number % 2 == 0 { to_one } else { to_two };
-            sender.send_to(&[number], to).unwrap();
-        }
-        let mut got = Vec::new();
-        let taken = receive.drain(100, &mut |d| got.push((d.token, d.bytes[0], d.source)));
-        assert_eq!(taken, 20);
-        got.sort_unstable();
-        let from = sender.local_addr().unwrap();
-        let want: Vec<_> = (0..20).step_by(2).map(|n| (0, n, from)).collect();
-        assert_eq!(got[..10], want);
-        assert_eq!(receive.drain(100, &mut |_| ()), 0);
+    /// Every way to receive keeps the same promises.
+    fn each_way(test: impl Fn(&mut dyn Receive)) {
+        test(&mut Readiness::new().unwrap());
+        test(&mut Multishot::new().unwrap());
     }
 
     #[test]
-    fn a_forgotten_socket_is_not_read() {
-        let mut receive = Readiness::new().unwrap();
-        let (one, to_one) = socket();
-        receive.watch(3, one).unwrap();
-        receive.forget(3);
-        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[1], to_one).unwrap();
-        assert_eq!(receive.drain(100, &mut |_| ()), 0);
+    fn every_datagram_of_every_socket_is_handed_over_once() {
+        each_way(|receive| {
+            let (one, to_one) = socket();
+            let (two, to_two) = socket();
+            receive.watch(0, one).unwrap();
+            receive.watch(5, two).unwrap();
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for number in 0..20_u8 {
+                let to = if number % 2 == 0 { to_one } else { to_two };
+                sender.send_to(&[number], to).unwrap();
+            }
+            let mut got = Vec::new();
+            let taken = receive.drain(100, &mut |d| got.push((d.token, d.bytes[0], d.source)));
+            assert_eq!(taken, 20);
+            got.sort_unstable();
+            let from = sender.local_addr().unwrap();
+            let want: Vec<_> = (0..20).step_by(2).map(|n| (0, n, from)).collect();
+            assert_eq!(got[..10], want);
+            assert_eq!(receive.drain(100, &mut |_| ()), 0);
+        });
+    }
+
+    #[test]
+    fn a_forgotten_socket_is_not_read_and_its_token_serves_the_next() {
+        each_way(|receive| {
+            let (one, to_one) = socket();
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            receive.watch(3, one).unwrap();
+            sender.send_to(&[1], to_one).unwrap();
+            receive.forget(3);
+            sender.send_to(&[2], to_one).unwrap();
+            assert_eq!(receive.drain(100, &mut |_| ()), 0);
+            let (two, to_two) = socket();
+            receive.watch(3, two).unwrap();
+            sender.send_to(&[3], to_two).unwrap();
+            let mut got = Vec::new();
+            receive.drain(100, &mut |datagram| got.push((datagram.token, datagram.bytes[0])));
+            assert_eq!(got, [(3, 3)]);
+        });
+    }
+
+    #[test]
+    fn an_empty_datagram_does_not_end_receiving() {
+        each_way(|receive| {
+            let (one, to_one) = socket();
+            receive.watch(0, one).unwrap();
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for round in 0..3 {
+                for len in [0, 2, 0, 0, 1] {
+                    sender.send_to(&vec![0; len], to_one).unwrap();
+                }
+                let mut got = Vec::new();
+                receive.drain(100, &mut |datagram| got.push(datagram.bytes.len()));
+                assert_eq!(got, [0, 2, 0, 0, 1], "{round}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_drain_takes_no_more_than_it_may_and_the_next_goes_on() {
+        each_way(|receive| {
+            let (one, to_one) = socket();
+            receive.watch(0, one).unwrap();
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for number in 0..30_u8 {
+                sender.send_to(&[number], to_one).unwrap();
+            }
+            let mut got = Vec::new();
+            for want in [7, 7, 16, 0] {
+                let max = if want == 7 { 7 } else { 100 };
+                assert_eq!(receive.drain(max, &mut |datagram| got.push(datagram.bytes[0])), want);
+            }
+            assert_eq!(got, (0..30).collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
+    fn thousands_of_sockets_lose_nothing_over_many_rounds() {
+        each_way(|receive| {
+            let sockets: Vec<_> = (0..2_000).map(|_| socket()).collect();
+            for (token, (socket, _)) in sockets.iter().enumerate() {
+                receive.watch(token, Rc::clone(socket)).unwrap();
+            }
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for round in 0..5_u8 {
+                for (_, to) in &sockets {
+                    sender.send_to(&[round], *to).unwrap();
+                    sender.send_to(&[round], *to).unwrap();
+                }
+                let mut counts = vec![0; sockets.len()];
+                receive.drain(usize::MAX, &mut |datagram| {
+                    assert_eq!(datagram.bytes[0], round);
+                    counts[datagram.token] += 1;
+                });
+                assert!(counts.iter().all(|count| *count == 2));
+            }
+        });
     }
 }

@@ -4,6 +4,8 @@
 //! A turn reads all sockets at once, then wakes the calls that are due, then lets the journal
 //! decide; datagrams gather for `TICK` between turns. Knows nothing of SIP.
 
+mod drain;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -15,58 +17,52 @@ use engine_core::event::MessageState;
 use engine_core::id::{CallId, RecordingId};
 use engine_core::recording::EndReason;
 use engine_core::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
+use self::drain::Draining;
 use super::command::Command;
 use super::counters::{add, set};
-use super::line::{Line, Stage, Talk, Wake, World};
+use super::line::{Drops, Line, Stage, Talk, World};
 use super::ports::Ports;
 use super::receive::Receive;
 use super::seats::Ticket;
+use super::wakes::Wakes;
 use crate::limits::{
-    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, DRAIN_GRACE, RESERVATION_MAX, RING_REST_MAX,
-    ROUNDS_EVERY, TICK,
+    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, RESERVATION_MAX, RING_REST_MAX, ROUNDS_EVERY,
+    SENT_LATE, TICK,
 };
 use crate::media::{AdmissionError, RemoteChange, Reservation};
 
-/// A call that never wakes by itself.
-const NEVER: Instant = Instant::from_nanos(u64::MAX);
-
-struct Draining {
-    until: Instant,
-    stopped: bool,
-    done: Vec<oneshot::Sender<()>>,
-}
-
 /// The state of one shard's thread.
-pub(super) struct Shard<R> {
+pub(super) struct Shard {
     index: u16,
     origin: Clock,
-    receive: R,
+    receive: Box<dyn Receive>,
     ports: Ports,
     world: World,
     lines: Vec<Option<Line>>,
-    /// When each line wants to wake: dense, so that a look at all of them costs nothing.
-    wakes: Vec<Instant>,
+    wakes: Wakes,
     free: Vec<usize>,
     slots: HashMap<CallId, usize>,
     recordings: HashMap<RecordingId, usize>,
-    /// Calls that are over since the last look.
-    over: Vec<usize>,
     numbers: u64,
     commit_interval: Duration,
     next_tick: Instant,
     next_flush: Instant,
     next_rounds: Instant,
+    /// Longest that this shard came late to its work since the last rounds.
+    late: Duration,
+    /// Packets at the last rounds, and when those were.
+    counted: (u64, Instant),
     draining: Option<Draining>,
     quitting: bool,
 }
 
-impl<R: Receive> Shard<R> {
+impl Shard {
     pub(super) fn new(
         index: u16,
-        receive: R,
+        receive: Box<dyn Receive>,
         ports: Ports,
         world: World,
         commit_interval: Duration,
@@ -78,16 +74,17 @@ impl<R: Receive> Shard<R> {
             ports,
             world,
             lines: Vec::new(),
-            wakes: Vec::new(),
+            wakes: Wakes::new(),
             free: Vec::new(),
             slots: HashMap::new(),
             recordings: HashMap::new(),
-            over: Vec::new(),
             numbers: 0,
             commit_interval,
             next_tick: Instant::default(),
             next_flush: Instant::default(),
             next_rounds: Instant::default(),
+            late: Duration::ZERO,
+            counted: (0, Instant::default()),
             draining: None,
             quitting: false,
         }
@@ -137,15 +134,23 @@ impl<R: Receive> Shard<R> {
         let now = self.now();
         let busy = !self.slots.is_empty() || self.draining.is_some();
         let tick = busy.then_some(self.next_tick);
-        let until = [tick, self.world.keeper.until(now)].into_iter().flatten().min();
+        let wishes = [tick, self.wakes.next(), self.world.keeper.until(now)];
+        let until = wishes.into_iter().flatten().min();
         self.origin + until.unwrap_or(now + Duration::from_secs(1)).since(Instant::default())
     }
 
     fn turn(&mut self) {
         let now = self.now();
         if now >= self.next_tick {
+            // The first tick after a rest was never promised.
+            if self.next_tick > Instant::default() && !self.slots.is_empty() {
+                self.late = self.late.max(now.since(self.next_tick));
+            }
             self.next_tick = now + TICK;
+            self.wake_due(now);
             self.receive(now);
+        } else if self.wakes.next().is_some_and(|next| next <= now) {
+            // What we play is due between ticks too.
             self.wake_due(now);
         }
         if now >= self.next_flush {
@@ -225,11 +230,12 @@ impl<R: Receive> Shard<R> {
             rtp,
             rtcp,
             stage: Stage::Reserved { until: now + RESERVATION_MAX },
+            drops: Drops::default(),
             _seat: ticket.on(&self.world.counters),
         };
         if slot == self.lines.len() {
             self.lines.push(None);
-            self.wakes.push(NEVER);
+            self.wakes.grow();
         }
         self.lines[slot] = Some(line);
         self.slots.insert(call, slot);
@@ -257,7 +263,7 @@ impl<R: Receive> Shard<R> {
                 self.receive(now);
                 self.tell(now, call, Input::HungUp);
             }
-            _ => self.over.push(slot),
+            _ => self.wakes.end(slot),
         }
         self.close_over(now);
     }
@@ -272,7 +278,7 @@ impl<R: Receive> Shard<R> {
     fn tell_slot(&mut self, now: Instant, slot: usize, input: Input) {
         let Some(Line { stage: Stage::Up(talk), rtp, .. }) = &mut self.lines[slot] else { return };
         let until = talk.handle(now, input, rtp, &mut self.world);
-        note_wake(&mut self.wakes, &mut self.over, slot, until);
+        self.wakes.note(slot, until);
     }
 
     fn tell_all(&mut self, now: Instant, input: &Input) {
@@ -282,22 +288,27 @@ impl<R: Receive> Shard<R> {
     }
 
     fn wake_due(&mut self, now: Instant) {
-        for slot in 0..self.wakes.len() {
-            if self.wakes[slot] <= now {
-                self.tell_slot(now, slot, Input::Tick);
+        for slot in 0..self.wakes.slots() {
+            let Some(due) = self.wakes.due(slot, now) else { continue };
+            let before = self.world.counters.sent.load(Ordering::Relaxed);
+            self.tell_slot(now, slot, Input::Tick);
+            let sent = self.world.counters.sent.load(Ordering::Relaxed) - before;
+            if sent > 0 && self.now().since(due) > SENT_LATE {
+                add(&self.world.counters.sent_late, sent);
             }
         }
+        self.wakes.settle();
     }
 
     fn receive(&mut self, now: Instant) {
-        let Self { receive, lines, wakes, world, over, .. } = self;
+        let Self { receive, lines, wakes, world, .. } = self;
         receive.drain(DATAGRAMS_PER_TICK_MAX, &mut |datagram| {
             let slot = datagram.token / 2;
             let Some(Some(line)) = lines.get_mut(slot) else { return };
             if datagram.token % 2 == 1 {
                 line.take_report(now, &datagram, world);
             } else if let Some(until) = line.take_packet(now, datagram, world) {
-                note_wake(wakes, over, slot, until);
+                wakes.note(slot, until);
             }
         });
     }
@@ -306,14 +317,24 @@ impl<R: Receive> Shard<R> {
         let (made, pinned) = self.receive.slabs();
         set(&self.world.counters.slabs_made, made);
         set(&self.world.counters.slabs_pinned, pinned as u64);
+        let counters = &self.world.counters;
+        let late = std::mem::take(&mut self.late).as_micros();
+        set(&counters.turn_late_micros, u64::try_from(late).unwrap_or(u64::MAX));
+        let packets = counters.packets.load(Ordering::Relaxed);
+        let (before, since) = std::mem::replace(&mut self.counted, (packets, now));
+        let seconds = now.since(since).as_secs_f64().max(0.001);
+        set(&counters.packet_rate, ((packets - before) as f64 / seconds) as u64);
         for (slot, line) in self.lines.iter_mut().enumerate() {
+            if let Some(line) = line {
+                line.count_drops(now, &self.world.counters);
+            }
             match line {
                 Some(Line { stage: Stage::Up(talk), rtcp, .. }) => {
                     talk.rounds(now, rtcp, &self.world);
                 }
                 Some(Line { stage: Stage::Reserved { until }, id, .. }) if *until <= now => {
                     warn!(call = %id, "A reserved call was never answered; its ports are freed.");
-                    self.over.push(slot);
+                    self.wakes.end(slot);
                 }
                 _ => {}
             }
@@ -322,8 +343,9 @@ impl<R: Receive> Shard<R> {
 
     /// Frees what belonged to calls that are over.
     fn close_over(&mut self, now: Instant) {
-        while let Some(slot) = self.over.pop() {
+        while let Some(slot) = self.wakes.take_over() {
             let Some(mut line) = self.lines[slot].take() else { continue };
+            line.count_last_drops(&self.world.counters);
             if let Stage::Up(talk) = &mut line.stage {
                 talk.leave(now, &line.rtcp, &self.world);
                 self.recordings.remove(&talk.recording);
@@ -331,7 +353,6 @@ impl<R: Receive> Shard<R> {
             self.receive.forget(2 * slot);
             self.receive.forget(2 * slot + 1);
             self.slots.remove(&line.id);
-            self.wakes[slot] = NEVER;
             let port = line.port;
             drop(line);
             self.ports.close(port);
@@ -353,48 +374,5 @@ impl<R: Receive> Shard<R> {
             self.world.emit(opened.recording, opened.mailbox, MessageState::Sealed, ms);
         }
         self.close_over(now);
-    }
-
-    fn start_drain(&mut self, until: Instant, done: Option<oneshot::Sender<()>>) {
-        let draining =
-            self.draining.get_or_insert(Draining { until, stopped: false, done: Vec::new() });
-        draining.until = draining.until.min(until);
-        draining.done.extend(done);
-    }
-
-    fn drain(&mut self, now: Instant) {
-        let Some(draining) = &mut self.draining else { return };
-        if now >= draining.until && !draining.stopped {
-            draining.stopped = true;
-            self.tell_all(now, &Input::Stop(EndReason::Stopped));
-            for (slot, line) in self.lines.iter().enumerate() {
-                if matches!(line, Some(Line { stage: Stage::Reserved { .. }, .. })) {
-                    self.over.push(slot);
-                }
-            }
-            self.close_over(now);
-            self.world.keeper.turn(now);
-        }
-        let Some(draining) = &mut self.draining else { return };
-        // Who waits for a drain wants the last texts from this run; a bare quit does not wait.
-        let handed_over = draining.done.is_empty() || self.world.keeper.is_handed_over();
-        let settled = self.slots.is_empty() && self.world.keeper.is_durable() && handed_over;
-        if settled || now >= draining.until + DRAIN_GRACE {
-            for done in draining.done.drain(..) {
-                // Whoever waited may have stopped waiting.
-                let _ = done.send(());
-            }
-            self.draining = None;
-        }
-    }
-}
-
-fn note_wake(wakes: &mut [Instant], over: &mut Vec<usize>, slot: usize, wake: Wake) {
-    match wake {
-        Wake::At(until) => wakes[slot] = until,
-        Wake::Over => {
-            wakes[slot] = NEVER;
-            over.push(slot);
-        }
     }
 }

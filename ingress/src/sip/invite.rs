@@ -222,6 +222,9 @@ impl Taking<'_> {
             AdmissionError::Full { .. } => "full",
             AdmissionError::NoPort => "no port",
             AdmissionError::DiskBehind => "disk behind",
+            AdmissionError::TooManyPackets { .. } => "too many packets",
+            AdmissionError::EngineBehind { .. } => "engine behind",
+            AdmissionError::Overloaded { .. } => "overloaded",
             AdmissionError::Stopping => "stopping",
             AdmissionError::Socket { .. } => "no socket",
         };

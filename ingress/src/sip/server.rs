@@ -192,6 +192,14 @@ impl std::fmt::Debug for SipHandle {
     }
 }
 
+impl SipHandle {
+    /// Reads the counters from anywhere, without keeping the server.
+    pub fn counter_reader(&self) -> impl Fn() -> SipCounters + Clone + Send + Sync + use<> {
+        let counters = Arc::clone(&self.shared.counters);
+        move || counters.read()
+    }
+}
+
 impl Drop for SipHandle {
     fn drop(&mut self) {
         self.cancel.cancel();

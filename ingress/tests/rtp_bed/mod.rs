@@ -22,6 +22,7 @@ use engine_core::text::LanguageChoice;
 use engine_core::time::WallTime;
 use ingress::journal::Faults;
 use ingress::media::{AdmissionError, MediaNotice, MediaPlane, Reservation};
+use ingress::rtp::config::{FilesBy, ReceiveBy};
 use ingress::rtp::{CountersSnapshot, RtpConfig, ShardDeps, Shards, wire};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -68,7 +69,7 @@ impl Bed {
         arrivals_max: usize,
         change: impl FnOnce(&mut RtpConfig),
     ) -> Self {
-        let mut config = RtpConfig { receive_buffer_bytes: 1 << 20, ..RtpConfig::default() };
+        let mut config = RtpConfig { receive_buffer_bytes: 1 << 20, ..portable_or_fast() };
         change(&mut config);
         let (arrivals_in, arrivals) = bounded(arrivals_max);
         let (notices_in, notices) = tokio::sync::mpsc::unbounded_channel();
@@ -124,6 +125,17 @@ impl Drop for Bed {
     fn drop(&mut self) {
         self.shards.stop();
     }
+}
+
+/// Test binaries whose name ends in `_portable` repeat another's tests without any `io_uring`.
+fn portable_or_fast() -> RtpConfig {
+    let portable = env!("CARGO_CRATE_NAME").ends_with("_portable");
+    let (receive, files) = if portable {
+        (ReceiveBy::Epoll, FilesBy::Threads)
+    } else {
+        (ReceiveBy::Uring, FilesBy::Uring)
+    };
+    RtpConfig { receive, files, ..RtpConfig::default() }
 }
 
 /// Waits until `holds`, looking again and again.

@@ -1,0 +1,9 @@
+//! What needs `unsafe`: the receive ring and the socket calls that no safe crate offers.
+//!
+//! In: sockets. Out: borrowed bytes and counts, by safe functions whose contracts the compiler
+//! checks. Everything outside this folder is free of `unsafe`. Knows nothing of RTP.
+
+pub mod memory;
+pub mod mmsg;
+pub mod ring;
+pub mod socket;
