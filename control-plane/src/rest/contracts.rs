@@ -15,7 +15,6 @@ use super::page::{PageOf, cut, read_page};
 use super::problem::{Kind, Problem, ProblemBody};
 use super::repeat::RepeatKey;
 use crate::cancellation::{self, Running};
-use crate::clock;
 use crate::contract::{Contract, ContractError, ContractId, ContractKind, ContractState, Wishes};
 use crate::contract_notice::application_complete;
 use crate::line::Line;
@@ -290,121 +289,14 @@ pub(crate) async fn show(
     Ok(axum::Json(find(&plane, id).await?.into()))
 }
 
-/// A month that is still charged.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MonthCharge {
-    /// Calendar month in Japan.
-    #[schema(example = "2026-07")]
-    month: String,
-    /// What it costs in yen with tax; 0 when it is free.
-    yen_with_tax: i64,
-}
-
-/// The same words in both languages.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BothLanguages {
-    ja: String,
-    en: String,
-}
-
-/// What cancelling means (S53–S57).
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CancellationView {
-    /// When it was cancelled; null: this is what cancelling now would mean.
-    #[schema(format = DateTime)]
-    cancelled_at: Option<String>,
-    /// Last day in Japan.
-    #[schema(format = Date)]
-    ends_on: String,
-    /// First moment behind the last day.
-    #[schema(format = DateTime)]
-    ends_at: String,
-    /// Cancelling before this moment ends the contract on the same day.
-    #[schema(format = DateTime)]
-    same_until: String,
-    /// Every month from the cancellation to the end.
-    charges: Vec<MonthCharge>,
-    /// All of them together, in yen with tax.
-    total_yen_with_tax: i64,
-    /// What the subscriber must read before confirming.
-    words: BothLanguages,
-}
-
-impl CancellationView {
-    /// What cancelling this contract means, now or as it was cancelled.
-    pub(crate) fn of(contract: &Contract, now: WallTime) -> Self {
-        let from = contract.cancelled_at.unwrap_or(now);
-        let preview = cancellation::preview(&SMART_VOICEMAIL, &running(contract), from);
-        let charge = |charge: &cancellation::MonthlyCharge| MonthCharge {
-            month: charge.month.to_string(),
-            yen_with_tax: charge.net.with_tax().get(),
-        };
-        Self {
-            cancelled_at: contract.cancelled_at.map(time_utc),
-            ends_on: preview.ends_on.to_string(),
-            ends_at: time_utc(preview.ends_at),
-            same_until: time_utc(preview.same_until),
-            charges: preview.charges.iter().map(charge).collect(),
-            total_yen_with_tax: preview.total_with_tax().get(),
-            words: BothLanguages {
-                ja: preview.words(Language::Japanese),
-                en: preview.words(Language::English),
-            },
-        }
-    }
-}
-
-/// Says what cancelling now would mean, or what the cancellation that was made means.
-#[utoipa::path(get, path = "/v1/contracts/{id}/cancellation", tag = "contracts",
-    params(("id" = String, Path, format = Uuid)),
-    responses((status = 200, body = CancellationView)),
-    security(("key" = ["contracts:read"])))]
-pub(crate) async fn preview(
-    _: May<ContractsRead>,
-    State(plane): State<ControlPlane>,
-    PathId(id): PathId<ContractId>,
-) -> Result<axum::Json<CancellationView>, Problem> {
-    let (contract, now) = (find(&plane, id).await?, clock::now());
-    if contract.is_over(now) {
-        return Err(ContractError::Over.into());
-    }
-    Ok(axum::Json(CancellationView::of(&contract, now)))
-}
-
-/// Cancels a contract. Cancelling again moves no end.
-#[utoipa::path(post, path = "/v1/contracts/{id}/cancellation", tag = "contracts",
-    params(("id" = String, Path, format = Uuid)), responses((status = 200, body = ContractView)),
-    security(("key" = ["contracts:write"])))]
-pub(crate) async fn cancel(
-    may: May<ContractsWrite>,
-    State(plane): State<ControlPlane>,
-    PathId(id): PathId<ContractId>,
-) -> Result<axum::Json<ContractView>, Problem> {
-    let contract = plane.shared.store.cancel_contract(id, may.change()).await?;
-    plane.shared.outbox_wake.wake();
-    Ok(axum::Json(contract.into()))
-}
-
-/// Takes a cancellation back, until the contract's last moment.
-#[utoipa::path(delete, path = "/v1/contracts/{id}/cancellation", tag = "contracts",
-    params(("id" = String, Path, format = Uuid)), responses((status = 200, body = ContractView)),
-    security(("key" = ["contracts:write"])))]
-pub(crate) async fn reinstate(
-    may: May<ContractsWrite>,
-    State(plane): State<ControlPlane>,
-    PathId(id): PathId<ContractId>,
-) -> Result<axum::Json<ContractView>, Problem> {
-    let contract = plane.shared.store.reinstate_contract(id, may.change()).await?;
-    Ok(axum::Json(contract.into()))
-}
-
-async fn find(plane: &ControlPlane, id: ContractId) -> Result<Contract, Problem> {
+/// The contract, also when it is over; or that there is none.
+pub(super) async fn find(plane: &ControlPlane, id: ContractId) -> Result<Contract, Problem> {
     let contract = plane.shared.store.contract(id).await?;
     Ok(contract.ok_or(ContractError::Unknown)?)
 }
 
 /// What counts of a contract when it is cancelled.
-fn running(contract: &Contract) -> Running {
+pub(super) fn running(contract: &Contract) -> Running {
     Running {
         applied_on: contract.applied_on,
         free_until: contract.free.map(|free| free.free_until),

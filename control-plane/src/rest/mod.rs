@@ -24,6 +24,8 @@ mod billing;
 mod blocked;
 mod bytes;
 mod campaigns;
+mod cancellations;
+mod contract_problems;
 mod contracts;
 mod devices;
 mod events;
@@ -47,6 +49,7 @@ mod service;
 mod sound;
 mod subscriber;
 mod terms;
+mod webhooks;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -85,7 +88,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(billing::usage))
         .routes(routes!(contracts::create, contracts::list))
         .routes(routes!(contracts::show))
-        .routes(routes!(contracts::preview, contracts::cancel, contracts::reinstate))
+        .routes(routes!(cancellations::preview, cancellations::cancel, cancellations::reinstate))
         .routes(routes!(lines::show))
         .routes(routes!(lines::carrier_voicemail_on, lines::carrier_voicemail_off))
         .routes(routes!(lines::set_flag, lines::clear_flag))
@@ -94,6 +97,12 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
         .routes(routes!(events::watch))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .merge(subscribers())
         .routes(routes!(guides::list))
         .routes(routes!(guides::show))

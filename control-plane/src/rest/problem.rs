@@ -9,16 +9,12 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::billing::BillingError;
-use crate::contract::ContractError;
 use crate::keys::Scope;
-use crate::line::LineError;
 use crate::mailbox::MailboxError;
-use crate::numbers::NumberError;
 use crate::objects::ObjectError;
 use crate::search::SearchError;
 use crate::store::StoreError;
 use crate::subscriber::DeviceNameError;
-use crate::terms::TermsError;
 
 /// Media type of problem details (RFC 9457 §3).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -38,6 +34,7 @@ pub(crate) enum Kind {
     NotFound,
     MethodNotAllowed,
     NumberTaken,
+    TooMany,
     ContractExists,
     CarrierVoicemailActive,
     MailboxOfContract,
@@ -101,6 +98,7 @@ impl Kind {
             Self::NumberTaken => {
                 (StatusCode::CONFLICT, "number_taken", "The number already has a mailbox")
             }
+            Self::TooMany => (StatusCode::CONFLICT, "too_many", "There are too many already"),
             Self::ContractExists => {
                 (StatusCode::CONFLICT, "contract_exists", "The line already has a contract")
             }
@@ -216,7 +214,8 @@ impl Problem {
         self
     }
 
-    fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+    /// Adds a header; the value is ASCII.
+    pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         // Values come from this module and are ASCII; one that is not is left out.
         self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
@@ -337,31 +336,6 @@ impl From<BillingError> for Problem {
     }
 }
 
-impl From<ContractError> for Problem {
-    fn from(error: ContractError) -> Self {
-        let kind = match error {
-            ContractError::Email => Kind::InvalidField,
-            ContractError::Unknown => Kind::NotFound,
-            ContractError::Over => Kind::Gone,
-            ContractError::Exists { .. } => Kind::ContractExists,
-            ContractError::CarrierVoicemailActive => Kind::CarrierVoicemailActive,
-            ContractError::SerialUnknown => Kind::SerialUnknown,
-            ContractError::SerialRedeemed => Kind::SerialRedeemed,
-            ContractError::TermsNotAccepted { .. } => Kind::TermsNotAccepted,
-            ContractError::NoNumberFree => Kind::NoNumberFree,
-            ContractError::KeyReused => Kind::RepeatKeyReused,
-            ContractError::MailboxOfContract => Kind::MailboxOfContract,
-        };
-        let field = (error == ContractError::Email).then_some("email");
-        let problem = Self { field, ..Self::new(kind, error.to_string()) };
-        match kind {
-            // Numbers come with the operator's next range, or out of quarantine.
-            Kind::NoNumberFree => problem.with_header(RETRY_AFTER, "3600"),
-            _ => problem,
-        }
-    }
-}
-
 impl From<ObjectError> for Problem {
     fn from(error: ObjectError) -> Self {
         error!(%error, "The object store failed a request.");
@@ -372,24 +346,6 @@ impl From<ObjectError> for Problem {
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
         Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
-    }
-}
-
-impl From<LineError> for Problem {
-    fn from(error: LineError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
-    }
-}
-
-impl From<NumberError> for Problem {
-    fn from(error: NumberError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
-    }
-}
-
-impl From<TermsError> for Problem {
-    fn from(error: TermsError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).about(error.field())
     }
 }
 

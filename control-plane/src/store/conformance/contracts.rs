@@ -1,7 +1,5 @@
 //! What any backend must do with contracts, lines, numbers, terms and the audit log.
 
-use std::sync::Arc;
-
 use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 
@@ -40,7 +38,7 @@ fn pepper() -> Pepper {
     Pepper::from_bytes([9; 32])
 }
 
-fn change(now: WallTime) -> Change {
+pub(super) fn change(now: WallTime) -> Change {
     Change { by: Actor::Key(KeyId(uuid::Uuid::from_u128(7))), at: now }
 }
 
@@ -48,11 +46,11 @@ fn line(n: u32) -> Line {
     Line::read(&format!("+8190{n:08}")).unwrap()
 }
 
-fn line_ref(n: u32) -> LineRef {
+pub(super) fn line_ref(n: u32) -> LineRef {
     LineRef { line: line(n), hash: line(n).hash(&pepper()) }
 }
 
-fn serial_hash(id: u128) -> String {
+pub(super) fn serial_hash(id: u128) -> String {
     Serial::of(ContractId::from_u128(id), &pepper()).hash(&pepper())
 }
 
@@ -67,7 +65,7 @@ fn application(id: u128, line: u32, now: WallTime) -> Application {
     }
 }
 
-async fn apply(store: &dyn Store, id: u128, line: u32) -> Result<Contract, StoreError> {
+pub(super) async fn apply(store: &dyn Store, id: u128, line: u32) -> Result<Contract, StoreError> {
     let application = application(id, line, START);
     match store.apply(&application, change(START)).await? {
         Applied::New(contract) => Ok(contract),
@@ -75,7 +73,11 @@ async fn apply(store: &dyn Store, id: u128, line: u32) -> Result<Contract, Store
     }
 }
 
-async fn activate(store: &dyn Store, id: u128, now: WallTime) -> Result<Activated, StoreError> {
+pub(super) async fn activate(
+    store: &dyn Store,
+    id: u128,
+    now: WallTime,
+) -> Result<Activated, StoreError> {
     let activation = Activation {
         serial_hash: serial_hash(id),
         mailbox: MailboxId::from_u128(id << 32),
@@ -85,7 +87,7 @@ async fn activate(store: &dyn Store, id: u128, now: WallTime) -> Result<Activate
     store.activate(&activation, change(now)).await
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> ContractError {
+pub(super) fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> ContractError {
     match result {
         Err(StoreError::Contract(refusal)) => refusal,
         other => panic!("it should be refused, not {other:?}"),
@@ -93,19 +95,19 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> ContractError {
 }
 
 /// Takes `count` numbers from `+8150<first>` into the pool.
-async fn pool(store: &dyn Store, first: u32, count: u32) -> NumbersAdded {
+pub(super) async fn pool(store: &dyn Store, first: u32, count: u32) -> NumbersAdded {
     let end = |n: u32| format!("+8150{n:08}");
     let range = NumberRange::read(&end(first), &end(first + count - 1)).unwrap();
     store.add_numbers(range, change(START)).await.unwrap()
 }
 
-async fn publish(store: &dyn Store, from: WallTime) -> i64 {
+pub(super) async fn publish(store: &dyn Store, from: WallTime) -> i64 {
     let text = |text: &str| TermsText { url: None, text: Some(text.to_owned()) };
     let published = store.publish_terms(from, &text("約款"), &text("Terms"), change(START)).await;
     published.unwrap().version
 }
 
-/// S28, one after the other; the race is in [`race`].
+/// S28, one after the other; the race is in `contracts_race`.
 async fn a_line_has_one_voicemail_whichever_came_first(store: &dyn Store) {
     let made = apply(store, 1, 1).await.unwrap();
     let exists = ContractError::Exists { contract: made.id };
@@ -231,7 +233,12 @@ async fn an_ended_contract_leaves_nothing_but_its_row(store: &dyn Store) {
     assert_eq!(store.end_contract(&job, id, end).await.unwrap(), None, "its job has ended");
     assert_eq!(refusal(store.cancel_contract(id, change(end)).await), ContractError::Over);
     assert_eq!(refusal(store.reinstate_contract(id, change(end)).await), ContractError::Over);
-    end_all(store).await;
+    let jobs = take(store, end).await;
+    assert_eq!(
+        jobs.iter().map(|job| job.task).collect::<Vec<_>>(),
+        [Task::EraseGreeting(mailbox.id)]
+    );
+    store.end_job(&jobs[0]).await.unwrap();
     apply(store, 22, 20).await.unwrap();
 }
 
@@ -316,132 +323,4 @@ async fn the_audit_log_holds_every_change_in_a_chain(store: &dyn Store) {
     let of_one = store.audit(&of_one).await.unwrap();
     let of_one: Vec<_> = of_one.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(of_one, ["contract.applied", "contract.activated"]);
-}
-
-const CONTRACTS: u32 = 1_000;
-const NUMBERS: u32 = 900;
-
-/// Runs what must hold when everybody comes at once, on an empty store.
-pub(crate) async fn race(store: Arc<dyn Store>) {
-    applications_and_carrier_voicemail_at_once(&store).await;
-    a_thousand_activations_on_900_numbers(&store).await;
-    redeeming_twice_at_once(&store).await;
-    cancelling_and_reinstating_at_once(&store).await;
-    let page = AuditPage { after: 0, limit: u32::MAX, subject: None };
-    let mut verifier = Verifier::default();
-    for entry in store.audit(&page).await.unwrap() {
-        verifier.take(&entry).unwrap();
-    }
-}
-
-async fn together<T: Send + 'static>(
-    tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let tasks: Vec<_> = tasks.map(tokio::spawn).collect();
-    let mut results = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        results.push(task.await.unwrap());
-    }
-    results
-}
-
-/// S28, S69: on each line two applications and the carrier's voicemail race; one of the three wins.
-async fn applications_and_carrier_voicemail_at_once(store: &Arc<dyn Store>) {
-    let racers = (0..90_u32).map(|n| {
-        let store = store.clone();
-        async move {
-            let line = 5_000 + n / 3;
-            let won = match n % 3 {
-                0 => store.put_carrier_voicemail(&line_ref(line), change(START)).await.map(|_| ()),
-                _ => apply(&*store, 5_000 + u128::from(n), line).await.map(|_| ()),
-            };
-            (line, won)
-        }
-    });
-    let mut winners = [0; 30];
-    for (line, won) in together(racers).await {
-        match won {
-            Ok(()) => winners[(line - 5_000) as usize] += 1,
-            Err(StoreError::Contract(
-                ContractError::Exists { .. } | ContractError::CarrierVoicemailActive,
-            )) => {}
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert_eq!(winners, [1; 30]);
-}
-
-/// S10.
-async fn a_thousand_activations_on_900_numbers(store: &Arc<dyn Store>) {
-    publish(&**store, START).await;
-    pool(&**store, 0, NUMBERS).await;
-    for id in 0..CONTRACTS {
-        apply(&**store, 10_000 + u128::from(id), 10_000 + id).await.unwrap();
-    }
-    let activations = (0..CONTRACTS).map(|id| {
-        let store = store.clone();
-        async move { activate(&*store, 10_000 + u128::from(id), START).await }
-    });
-    let (mut numbers, mut refused, mut low_water) = (Vec::new(), 0, 0);
-    for result in together(activations).await {
-        match result {
-            Ok(activated) => {
-                low_water += u32::from(activated.at_low_water);
-                numbers.push(activated.contract.number.unwrap());
-            }
-            Err(StoreError::Contract(ContractError::NoNumberFree)) => refused += 1,
-            Err(other) => panic!("{other}"),
-        }
-    }
-    numbers.sort();
-    numbers.dedup();
-    assert_eq!((numbers.len(), refused), (NUMBERS as usize, CONTRACTS - NUMBERS));
-    assert_eq!(low_water, 1, "the operator is told once");
-    let counts = store.count_numbers(START).await.unwrap();
-    assert_eq!(counts, NumberCounts { free: 0, assigned: 900, quarantined: 0 });
-}
-
-/// S36.
-async fn redeeming_twice_at_once(store: &Arc<dyn Store>) {
-    pool(&**store, 50_000, 40).await;
-    for id in 0..20 {
-        apply(&**store, 20_000 + id, 20_000 + id as u32).await.unwrap();
-    }
-    let redeemers = (0..80_u128).map(|n| {
-        let store = store.clone();
-        async move {
-            let activation = Activation {
-                serial_hash: serial_hash(20_000 + n / 4),
-                mailbox: MailboxId::from_u128(n << 64),
-                accepts_terms: Some(1),
-                low_water: 0,
-            };
-            store.activate(&activation, change(START)).await
-        }
-    });
-    let results = together(redeemers).await;
-    let won = results.iter().filter(|result| result.is_ok()).count();
-    assert_eq!(won, 20);
-    for result in results.into_iter().filter(Result::is_err) {
-        assert_eq!(refusal(result), ContractError::SerialRedeemed);
-    }
-    assert_eq!(store.count_numbers(START).await.unwrap().free, 20, "none was taken in vain");
-}
-
-/// Whoever was last is right: a cancelled contract has its job, a reinstated one has none.
-async fn cancelling_and_reinstating_at_once(store: &Arc<dyn Store>) {
-    let id = ContractId::from_u128(20_000);
-    let changes = (0..40).map(|n| {
-        let store = store.clone();
-        async move {
-            if n % 2 == 0 {
-                store.cancel_contract(id, change(START)).await.unwrap();
-            } else {
-                store.reinstate_contract(id, change(START)).await.unwrap();
-            }
-        }
-    });
-    together(changes).await;
-    let contract = store.contract(id).await.unwrap().unwrap();
-    assert_eq!(store.next_job().await.unwrap(), contract.ends_at);
 }

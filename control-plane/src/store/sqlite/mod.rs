@@ -15,7 +15,7 @@ use sqlx::{Sqlite, Transaction};
 
 use super::{Store, StoreError};
 use crate::clock;
-use crate::limits::{DATABASE_BUSY_MAX, READERS_MAX};
+use crate::limits::{DATABASE_BUSY_MAX, DATABASE_QUEUE_MAX, READERS_MAX};
 
 mod audit;
 mod billing;
@@ -32,8 +32,11 @@ mod messages;
 mod notices;
 mod numbers;
 mod outbox;
+mod push;
 mod subscribers;
+mod tell;
 mod terms;
+mod webhooks;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";
@@ -61,7 +64,9 @@ impl SqliteStore {
             .busy_timeout(DATABASE_BUSY_MAX)
             // What is deleted is overwritten, so that no text lingers in free pages.
             .pragma("secure_delete", "ON");
-        let pool = |most| SqlitePoolOptions::new().max_connections(most);
+        let pool = |most| {
+            SqlitePoolOptions::new().max_connections(most).acquire_timeout(DATABASE_QUEUE_MAX)
+        };
         let writer = pool(1).connect_with(options.clone()).await;
         let writer = writer.map_err(|e| refused(e.to_string()))?;
         MIGRATIONS.run(&writer).await?;
@@ -205,7 +210,7 @@ mod tests {
     async fn contracts_race() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
-        conformance::contracts::race(std::sync::Arc::new(store)).await;
+        conformance::contracts_race::race(std::sync::Arc::new(store)).await;
     }
 
     #[tokio::test]
