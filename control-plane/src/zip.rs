@@ -107,9 +107,10 @@ fn dos_time(time: WallTime) -> u32 {
     let time = in_japan(time);
     let part = |value: i8| u32::from(value.unsigned_abs());
     let year = u32::from(time.year().clamp(1980, 2107).unsigned_abs()) - 1980;
-    let date = year << 9 | part(time.month()) << 5 | part(time.day());
-    let clock = part(time.hour()) << 11 | part(time.minute()) << 5 | part(time.second()) / 2;
-    date << 16 | clock
+    let date = (year << 9) | (part(time.month()) << 5) | part(time.day());
+    let half_seconds = part(time.second()) / 2;
+    let clock = (part(time.hour()) << 11) | (part(time.minute()) << 5) | half_seconds;
+    (date << 16) | clock
 }
 
 #[cfg(test)]
