@@ -239,15 +239,12 @@ pub(crate) async fn show(
     })?;
     let store = &plane.shared.store;
     let closed = store.closed_month(month).await?;
-    let (facts, state, body) = match closed {
-        Some(closed) => {
-            let body = Body::from_stream(parts(store.clone(), month, format));
-            (closed.export(format).clone(), "closed", body)
-        }
-        None => {
-            let draft = store.draft(month, format).await?;
-            (draft.facts, "open", Body::from(draft.bytes))
-        }
+    let (facts, state, body) = if let Some(closed) = closed {
+        let body = Body::from_stream(parts(store.clone(), month, format));
+        (closed.export(format).clone(), "closed", body)
+    } else {
+        let draft = store.draft(month, format).await?;
+        (draft.facts, "open", Body::from(draft.bytes))
     };
     Ok(bill(&headers, &facts, state, format, body))
 }

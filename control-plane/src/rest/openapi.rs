@@ -92,6 +92,7 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
+    let blocks = path == "/v1/me/blocked-callers" && has_body;
     let makes_one_of_few = ["/v1/me/blocked-callers", "/v1/webhooks"].contains(&path) && has_body;
     let may_conflict =
         changes_mailbox || may_wait || makes_one_of_few || path.ends_with("/greeting");
