@@ -18,15 +18,15 @@ use zeroize::Zeroizing;
 use crate::config::DkimConfig;
 
 const HEADER: &str = "DKIM-Signature";
-/// RFC 6376 §5.4.1: what a reader sees or a program acts on.
-const SIGNED: [&str; 9] = [
+/// RFC 6376 §5.4.1: what a reader sees or a program acts on. Content-Type is no header of the mail
+/// to lettre but of its first part, so that it would be signed as missing.
+const SIGNED: [&str; 8] = [
     "From",
     "To",
     "Subject",
     "Date",
     "Message-ID",
     "MIME-Version",
-    "Content-Type",
     "Content-Language",
     "Auto-Submitted",
 ];

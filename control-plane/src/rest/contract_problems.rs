@@ -1,8 +1,9 @@
-//! What the rules of contracts, lines, numbers and terms refuse, as problem details.
+//! What the rules of contracts, lines, numbers, terms and bills refuse, as problem details.
 
 use axum::http::header::RETRY_AFTER;
 
 use super::problem::{Kind, Problem};
+use crate::billing::BillingError;
 use crate::contract::ContractError;
 use crate::line::LineError;
 use crate::numbers::NumberError;
@@ -48,5 +49,18 @@ impl From<NumberError> for Problem {
 impl From<TermsError> for Problem {
     fn from(error: TermsError) -> Self {
         Self::new(Kind::InvalidField, error.to_string()).about(error.field())
+    }
+}
+
+impl From<BillingError> for Problem {
+    fn from(error: BillingError) -> Self {
+        let kind = match error {
+            BillingError::TooEarly { .. } => Kind::MonthNotOver,
+            BillingError::EarlierOpen { .. } => Kind::EarlierMonthOpen,
+            BillingError::BeforeFirst { .. } => Kind::BeforeFirstMonth,
+            BillingError::MonthOpen { .. } => Kind::MonthOpen,
+            BillingError::UnknownContract => Kind::NotFound,
+        };
+        Self::new(kind, error.to_string())
     }
 }

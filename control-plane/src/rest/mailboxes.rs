@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Ty
 use super::auth::{MailboxesRead, MailboxesWrite, May};
 use super::extract::{JsonBody, PathId, QueryOf, Whole};
 use super::page::{PageOf, PageQuery, cut, read_page};
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, ProblemBody};
 use crate::clock;
 use crate::limits::ADDRESSES_MAX;
 use crate::mailbox::{GreetingChoice, MailboxSettings, StoredMailbox};
@@ -306,7 +306,10 @@ pub(crate) async fn update(
 
 /// Deletes a mailbox with all its messages, for ever.
 #[utoipa::path(delete, path = "/v1/mailboxes/{id}", tag = "mailboxes",
-    params(("id" = String, Path, format = Uuid)), responses((status = 204)),
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 204),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "It belongs to a contract: cancel that instead")),
     security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn remove(
     _: May<MailboxesWrite>,

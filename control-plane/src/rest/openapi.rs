@@ -92,14 +92,17 @@ fn refusals(
     let has_range = operation.responses.responses.contains_key("206");
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
+    // It may name a message that is not there.
     let blocks = path == "/v1/me/blocked-callers" && has_body;
-    let makes_one_of_few = ["/v1/me/blocked-callers", "/v1/webhooks"].contains(&path) && has_body;
+    let makes_one_of_few = blocks || path == "/v1/webhooks" && has_body;
     let may_conflict =
         changes_mailbox || may_wait || makes_one_of_few || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
-    // Guides are data of the program, and a webhook's row goes with it: no tombstone is left.
+    // Guides are data of the program, versions stay, a webhook's row goes with it, and a contract
+    // is shown when it is over.
     let leaves_none = ["/v1/guides", "/v1/campaigns", "/v1/webhooks"];
-    let may_be_gone = by_id && !leaves_none.iter().any(|start| path.starts_with(start));
+    let leaves_none = leaves_none.iter().any(|start| path.starts_with(start));
+    let may_be_gone = by_id && !leaves_none && path != "/v1/contracts/{id}";
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),

@@ -8,7 +8,6 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::billing::BillingError;
 use crate::keys::Scope;
 use crate::mailbox::MailboxError;
 use crate::objects::ObjectError;
@@ -320,19 +319,6 @@ impl From<StoreError> for Problem {
                 Self::unavailable("the store cannot answer now; try again in a few seconds")
             }
         }
-    }
-}
-
-impl From<BillingError> for Problem {
-    fn from(error: BillingError) -> Self {
-        let kind = match error {
-            BillingError::TooEarly { .. } => Kind::MonthNotOver,
-            BillingError::EarlierOpen { .. } => Kind::EarlierMonthOpen,
-            BillingError::BeforeFirst { .. } => Kind::BeforeFirstMonth,
-            BillingError::MonthOpen { .. } => Kind::MonthOpen,
-            BillingError::UnknownContract => Kind::NotFound,
-        };
-        Self::new(kind, error.to_string())
     }
 }
 

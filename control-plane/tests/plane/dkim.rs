@@ -60,7 +60,7 @@ async fn a_mail_is_signed_with_rsa_and_ed25519_and_a_change_breaks_both() {
     assert_eq!(algorithms, [("rsa-sha256", &true.into()), ("ed25519-sha256", &true.into())]);
     for signature in signatures {
         let signed = signature["signed"].as_array().unwrap();
-        for header in ["from", "to", "subject", "date", "message-id", "content-type"] {
+        for header in ["from", "to", "subject", "date", "message-id"] {
             assert!(signed.contains(&header.into()), "{header} is not signed");
         }
     }

@@ -253,8 +253,6 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
         ("/v1/me/notifications", "get patch"),
         ("/v1/me/settings", "get patch"),
         ("/v1/me/sign-out", "post"),
-        ("/v1/guides", "get"),
-        ("/v1/guides/{carrier}", "get"),
         ("/v1/capabilities", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
