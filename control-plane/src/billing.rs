@@ -371,7 +371,9 @@ mod tests {
         assert_eq!((only.status, only.ran), (LineStatus::AdjustmentOnly, None));
         assert_eq!((only.fee, only.total().get()), (Yen::ZERO, -319));
         let mut totals = Totals::default();
-        [&corrected, &credit, &only].into_iter().for_each(|line| totals.add(line));
+        for line in [&corrected, &credit, &only] {
+            totals.add(line);
+        }
         let sums = [totals.net.get(), totals.tax.get(), totals.total.get()];
         assert_eq!((totals.lines, sums), (3, [-435, -44, -479]));
     }

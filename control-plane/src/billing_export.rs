@@ -63,7 +63,7 @@ const COLUMNS: [&str; 14] = [
 ];
 
 /// The bill of a month.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Bill {
     /// The month in Japan, yyyy-mm.
     #[schema(example = "2026-07")]
@@ -79,7 +79,7 @@ pub(crate) struct Bill {
 }
 
 /// A contract's line on the bill of a month.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct BillLine {
     /// The contract.
     #[schema(format = Uuid)]

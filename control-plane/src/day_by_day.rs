@@ -22,7 +22,7 @@ const DAY_MS: i64 = 86_400_000;
 struct Day {
     year: i16,
     month: i8,
-    day: i8,
+    of_month: i8,
 }
 
 impl Day {
@@ -34,25 +34,25 @@ impl Day {
             4 | 6 | 9 | 11 => 30,
             _ => 31,
         };
-        self.day == days
+        self.of_month == days
     }
 
     fn next(self) -> Self {
         match (self.is_last_of_month(), self.month) {
-            (false, _) => Self { day: self.day + 1, ..self },
-            (true, 12) => Self { year: self.year + 1, month: 1, day: 1 },
-            (true, month) => Self { month: month + 1, day: 1, ..self },
+            (false, _) => Self { of_month: self.of_month + 1, ..self },
+            (true, 12) => Self { year: self.year + 1, month: 1, of_month: 1 },
+            (true, month) => Self { month: month + 1, of_month: 1, ..self },
         }
     }
 
     fn date(self) -> Date {
-        Date::new(self.year, self.month, self.day).unwrap()
+        Date::new(self.year, self.month, self.of_month).unwrap()
     }
 }
 
 /// Every day of the 30 years.
 fn days() -> Vec<Day> {
-    let first = Day { year: FIRST_YEAR, month: 1, day: 1 };
+    let first = Day { year: FIRST_YEAR, month: 1, of_month: 1 };
     let days = std::iter::successors(Some(first), |day| Some(day.next()));
     days.take_while(|day| day.year <= LAST_YEAR).collect()
 }
@@ -84,7 +84,7 @@ fn walk(days: &[Day], story: &Story) -> (Vec<RanIn>, Option<Day>) {
             runs = true;
         }
         if story.cancelled == Some(place) {
-            ends_left = Some(if day.day <= 25 { 1 } else { 2 });
+            ends_left = Some(if day.of_month <= 25 { 1 } else { 2 });
         }
         if !runs {
             continue;
@@ -143,7 +143,7 @@ fn story() -> impl Strategy<Value = Story> {
 fn the_model_walks_30_years() {
     let days = days();
     assert_eq!(days.len(), 30 * 365 + 8, "eight leap years");
-    assert_eq!(*days.last().unwrap(), Day { year: 2049, month: 12, day: 31 });
+    assert_eq!(*days.last().unwrap(), Day { year: 2049, month: 12, of_month: 31 });
 }
 
 /// S53–S55 on every one of 10,958 days, at its first and its last millisecond in Japan.
@@ -158,7 +158,7 @@ fn s53_s54_s55_every_day_of_30_years_ends_as_walked() {
         )
         .1
         else {
-            assert!(day >= Day { year: LAST_YEAR, month: 12, day: 26 }, "the walk broke off");
+            assert!(day >= Day { year: LAST_YEAR, month: 12, of_month: 26 }, "the walk broke off");
             continue;
         };
         let midnight = FIRST_MS + place as i64 * DAY_MS;

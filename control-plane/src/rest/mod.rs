@@ -17,6 +17,7 @@ use self::problem::{Kind, Problem};
 use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
+mod accept;
 mod audit;
 mod auth;
 mod billing;

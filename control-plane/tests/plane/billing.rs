@@ -126,6 +126,40 @@ async fn s21_a_closed_month_gives_the_same_bytes_for_ever() {
     centre.stop().await;
 }
 
+/// S21: a bill that is kept in several parts is one whole. `BILL_CONTRACTS=1000000` makes it a
+/// figure of how long closing takes.
+#[tokio::test]
+async fn s21_a_bill_of_many_parts_is_whole() {
+    let contracts: u32 =
+        std::env::var("BILL_CONTRACTS").map_or(10_000, |text| text.parse().unwrap());
+    let (folder, centre) = centre().await;
+    let file = folder.path().join("rusuden.db");
+    let rows = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+        INSERT INTO contracts (id, line, kind, state, applied_at, applied_on, serial_hash, \
+        language, version) SELECT printf('01980000-0000-7000-9000-%012d', i), \
+        printf('+8180%08d', i), 'individual', 'applied', 0, '2026-07-01', i, 'ja', 1 FROM n";
+    sqlx::query(many).bind(contracts).execute(&rows).await.unwrap();
+    rows.close().await;
+    let mut before = Vec::new();
+    for path in [format!("{JULY}.csv"), format!("{JULY}.json")] {
+        before.push(bytes(&centre, &path, None).await.1);
+    }
+    let (status, closed) = centre.json("POST", &format!("{JULY}/close"), Value::Null).await;
+    assert_eq!((status, &closed["lines"]), (200, &json!(contracts + 2)));
+    for (format, before) in ["csv", "json"].iter().zip(&before) {
+        assert!(before.len() > 1_024 * 1_024, "it has more than one part");
+        let (status, after) = bytes(&centre, &format!("{JULY}.{format}"), None).await;
+        assert_eq!((status, after == *before), (200, true), "{format} is as it was");
+        assert_eq!(closed[*format]["sha256"], hex::encode(Sha256::digest(&after)));
+        assert_eq!(closed[*format]["bytes"], json!(after.len()));
+    }
+    assert_eq!(records(&before[0]).len(), contracts as usize + 2);
+    let bill: Value = serde_json::from_slice(&before[1]).unwrap();
+    assert_eq!(bill["lines"].as_array().unwrap().len(), contracts as usize + 2);
+    centre.stop().await;
+}
+
 #[tokio::test]
 async fn s21_a_correction_lands_in_the_next_open_month() {
     let (_folder, centre) = centre().await;

@@ -204,8 +204,6 @@ async fn the_description_names_every_route_and_the_page_loads_nothing_from_elsew
     let routes = [
         ("/v1/mailboxes", "post get"),
         ("/v1/mailboxes/{id}", "get patch delete"),
-        ("/v1/guides", "get"),
-        ("/v1/guides/{carrier}", "get"),
         ("/v1/mailboxes/{id}/blocked-callers", "post get"),
         ("/v1/mailboxes/{id}/blocked-callers/{blocked}", "delete"),
         ("/v1/mailboxes/{id}/export", "get"),

@@ -189,7 +189,9 @@ impl BillingStore for SqliteStore {
                 .fetch_all(&mut *tx)
                 .await?;
             let mut calls = ForwardedCalls::default();
-            lengths.into_iter().for_each(|call_ms| calls.add(call_ms as u64));
+            for call_ms in lengths {
+                calls.add(call_ms as u64);
+            }
             found.push(ContractUsage { contract: read_contract(&id)?, calls });
         }
         tx.rollback().await?;

@@ -66,7 +66,9 @@ impl Drawing {
                 continue;
             };
             self.totals.add(&line);
-            self.sheets.iter_mut().for_each(|(_, sheet)| sheet.push(&line));
+            for (_, sheet) in &mut self.sheets {
+                sheet.push(&line);
+            }
         }
         let full = self.sheets.iter_mut().filter(|(_, s)| s.waiting() >= EXPORT_PART_BYTES);
         let part = |(format, sheet): &mut (_, Sheet)| Drawn {
