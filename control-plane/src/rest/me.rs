@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::contracts::CancellationView;
+use super::cancellations::CancellationView;
 use super::problem::Problem;
 use super::setup_view::NumberView;
 use super::subscriber::{Subscriber, contract_ended};

@@ -13,7 +13,6 @@ use crate::mailbox::MailboxError;
 use crate::objects::ObjectError;
 use crate::search::SearchError;
 use crate::store::StoreError;
-use crate::subscriber::DeviceNameError;
 
 /// Media type of problem details (RFC 9457 §3).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -195,9 +194,6 @@ impl Kind {
             Self::InvalidSound => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_sound", "The sound cannot be used")
             }
-            Self::TooManyRequests => {
-                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests")
-            }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::NoNumberFree => {
                 (StatusCode::SERVICE_UNAVAILABLE, "no_number_free", "No 050 number is free")
@@ -365,12 +361,6 @@ impl From<ObjectError> for Problem {
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
         Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
-    }
-}
-
-impl From<DeviceNameError> for Problem {
-    fn from(error: DeviceNameError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).about("name")
     }
 }
 

@@ -115,7 +115,7 @@ impl SetupStore for SqliteStore {
             .execute(&mut *tx)
             .await?;
         if let Some((notice, number)) = told {
-            put_notice(&mut tx, notice, &[(Channel::Sms, number)]).await?;
+            put_notice(&mut tx, &self.vault, notice, &[(Channel::Sms, number)]).await?;
         }
         tx.commit().await?;
         Ok(CodeSent::Sent)
