@@ -237,6 +237,7 @@ fn main() {
             page.split("\"next\":\"").nth(1).unwrap()[..48].to_owned()
         })
         .collect();
+    bed.measure("nothing: GET /healthz", |_| "/healthz".to_owned());
     bed.measure("list, newest 50", |at| format!("/v1/mailboxes/{}/messages", of(at)));
     bed.measure("list, 50 from the middle", |at| {
         let cursor = &cursors[at % cursors.len()];

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::audit::{Actor, Change};
     use crate::line::Line;
-    use crate::store::{LineRef, LineStore};
+    use crate::store::LineRef;
     use engine_core::time::WallTime;
 
     async fn log_of(entries: i64) -> (tempfile::TempDir, AuditLog) {

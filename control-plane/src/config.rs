@@ -8,6 +8,10 @@ use lettre::Address;
 use lettre::message::Mailbox as MailAddress;
 use serde::{Deserialize, Serialize};
 
+mod outgoing;
+
+pub use outgoing::{DkimConfig, SmppConfig, SmsConfig, SmsHttpConfig};
+
 /// Settings of the control plane. The data folder is given apart, since every part shares it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +30,15 @@ pub struct PlaneConfig {
     pub mail_from: String,
     /// The mail server. Without it mails land as `.eml` files in the data folder's `mail`.
     pub smtp: Option<SmtpConfig>,
+    /// Signatures of mails; none by default. Two, RSA and Ed25519, suit every reader.
+    pub dkim: Vec<DkimConfig>,
+    /// How SMS leave. Without it they land as `.sms` files in the data folder's `sms`.
+    pub sms: Option<SmsConfig>,
+    /// Whom push services may write to, as `mailto:…` or `https://…`; by default the address of
+    /// `mail_from`.
+    pub push_contact: Option<String>,
+    /// Whether webhooks and push endpoints may be on private addresses, and without TLS.
+    pub private_targets: bool,
     /// Recordings that are with the engine at once.
     pub transcriptions_max: usize,
     /// When only so many 050 numbers are left, the operator is told.
@@ -41,6 +54,10 @@ impl Default for PlaneConfig {
             terms_url: None,
             mail_from: "Rusuden <rusuden@localhost>".to_owned(),
             smtp: None,
+            dkim: Vec::new(),
+            sms: None,
+            push_contact: None,
+            private_targets: false,
             transcriptions_max: 64,
             numbers_low_water: 100,
         }
@@ -125,6 +142,18 @@ pub enum ConfigError {
         /// What was set.
         given: String,
     },
+    /// `push_contact` is no URI that a push service takes (RFC 8292 §2.1).
+    #[error("push_contact = {given:?} must start with mailto: or https://")]
+    PushContact {
+        /// What was set.
+        given: String,
+    },
+    /// The message centre cannot be reached so.
+    #[error("sms.smpp needs a host, and per_second_max of 1 or more")]
+    Smpp,
+    /// A signature that could not stand in a header.
+    #[error("dkim: domain and selector are letters, digits, dots and hyphens")]
+    Dkim,
     /// Nothing would ever be transcribed.
     #[error("transcriptions_max = 0 would transcribe nothing; set it to 1 or more")]
     NoTranscriptions,
@@ -146,6 +175,12 @@ impl PlaneConfig {
         check_url("public_url", self.public_url.as_deref())?;
         check_url("member_url", self.member_url.as_deref())?;
         check_url("terms_url", self.terms_url.as_deref())?;
+        outgoing::check(self.sms.as_ref(), &self.dkim)?;
+        if let Some(given) = &self.push_contact
+            && !(given.starts_with("mailto:") || given.starts_with("https://"))
+        {
+            return Err(ConfigError::PushContact { given: given.clone() });
+        }
         if self.transcriptions_max == 0 {
             return Err(ConfigError::NoTranscriptions);
         }
@@ -157,6 +192,12 @@ impl PlaneConfig {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whom push services may write to.
+    pub(crate) fn push_contact(&self) -> Result<String, ConfigError> {
+        let sender = || self.sender().map(|sender| format!("mailto:{}", sender.email));
+        self.push_contact.clone().map_or_else(sender, Ok)
     }
 
     /// The sender of mails, read.

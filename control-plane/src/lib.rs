@@ -15,8 +15,8 @@
 //! Rules are pure modules: of mailboxes and messages `mailbox`, `message`, `search`, `wording`; of
 //! telling `backoff`, `notice`, `outbox`, `quiet`; of contracts `contract`, `line`, `numbers`,
 //! `serial`, `terms`; of money `money`, `japan`, `plan`, `usage`, `campaign`, `cancellation`,
-//! `billing`. Shells act on them (`intake`, `jobs`, `notify`, `mail`, `rest`). Rows are the
-//! truth: a queue or a wake-up may be lost or come twice.
+//! `billing`. Shells act on them (`intake`, `jobs`, `notify`, `mail`, `sms`, `push`, `webhook`,
+//! `rest`). Rows are the truth: a queue or a wake-up may be lost or come twice.
 
 pub mod audit;
 mod audit_log;
@@ -51,15 +51,19 @@ pub mod numbers;
 pub mod objects;
 pub mod one_time_code;
 pub mod outbox;
+mod outgoing;
 pub mod pepper;
 pub mod plan;
 mod plane;
+pub mod push;
 pub mod quiet;
 mod rest;
 pub mod search;
+mod secret_file;
 pub mod serial;
 pub mod sessions;
 pub mod setup;
+mod sms;
 pub mod store;
 pub mod subscriber;
 pub mod telephone;
@@ -67,13 +71,24 @@ mod template;
 pub mod terms;
 pub mod turns;
 pub mod usage;
+mod ways;
+pub mod webhook;
+mod whole_file;
 pub mod wording;
 mod worker;
 mod zip;
 
 pub use audit_log::{AuditError, AuditLog, Head};
-pub use config::{ConfigError, PlaneConfig, SmtpConfig, SmtpSecurity};
+pub use config::{
+    ConfigError, DkimConfig, PlaneConfig, SmppConfig, SmsConfig, SmsHttpConfig, SmtpConfig,
+    SmtpSecurity,
+};
 pub use keys::{ApiKey, KeyError, KeyId, Keys, Scope};
+pub use mail::dkim::DkimError;
 pub use mail::send::MailerError;
+pub use outgoing::TargetError;
 pub use plane::{ControlPlane, PlaneDeps, PlaneError, Readiness};
+pub use secret_file::SecretFileError;
 pub use sessions::{NewDevice, SessionError, Sessions};
+pub use sms::SmsError;
+pub use ways::WaysError;

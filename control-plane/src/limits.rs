@@ -27,8 +27,10 @@ pub const TRANSCRIBE_ATTEMPTS_MAX: u32 = 14;
 /// Attempts at one delivery: more than fit into [`DELIVERY_AGE_MAX`] with the rests below, so
 /// that only a clock gone wrong meets it.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 120;
-/// Deliveries under way at once.
+/// Deliveries of one channel under way at once.
 pub const DELIVERIES_MAX: usize = 8;
+/// Times that an SMS may be sent without a known answer: once, and once more.
+pub const MAYBE_SENT_MAX: u32 = 2;
 /// Longest age of a delivery that is still tried.
 pub const DELIVERY_AGE_MAX: Duration = Duration::from_hours(72);
 /// First rest after a failed attempt.
@@ -41,6 +43,53 @@ pub const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DELIVERY_MAX: Duration = Duration::from_secs(90);
 /// Connections to the mail server.
 pub const SMTP_CONNECTIONS_MAX: u32 = 4;
+
+/// How long a notice is kept after everyone was told, with whom it was told: the log of webhooks.
+pub const NOTICES_KEPT: Duration = Duration::from_hours(30 * 24);
+/// Notices that are forgotten in one transaction.
+pub const NOTICES_FORGOTTEN_MAX: u32 = 500;
+/// How often old notices are looked for.
+pub const NOTICES_FORGET_EVERY: Duration = Duration::from_hours(1);
+
+/// Longest URL that others may give us to call.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// How long a connection to somebody else's server may take.
+pub const OUTGOING_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a request to somebody else's server may take in all.
+pub const OUTGOING_MAX: Duration = Duration::from_secs(20);
+
+/// Parts of one SMS.
+pub const SMS_PARTS_MAX: usize = 10;
+/// How long an SMS waits for the message centre to be bound before it counts as failed.
+pub const SMPP_BIND_WAIT: Duration = Duration::from_secs(10);
+/// How long a connection to the message centre may take.
+pub const SMPP_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long the message centre may take to answer.
+pub const SMPP_ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How often the line to the message centre is tried when nothing else crosses it.
+pub const SMPP_ENQUIRE_LINK: Duration = Duration::from_secs(30);
+/// Longest rest between two attempts to bind.
+pub const SMPP_RECONNECT_MAX: Duration = Duration::from_mins(1);
+/// Rest of an SMS when the message centre is throttled.
+pub const SMPP_THROTTLED_REST: Duration = Duration::from_secs(5);
+
+/// How long a push service keeps a push for a browser that is away.
+pub const PUSH_TTL: Duration = Duration::from_hours(24);
+/// Longest time to live of a push.
+pub const PUSH_TTL_MAX: Duration = Duration::from_hours(28 * 24);
+/// Characters of a text that a push shows.
+pub const PUSH_BODY_CHARS_MAX: usize = 200;
+/// Pushes are padded to multiples of this.
+pub const PUSH_PAD_BYTES: usize = 256;
+/// Browsers that one mailbox may tell.
+pub const PUSH_ENDPOINTS_MAX: u32 = 20;
+
+/// Webhooks of one deployment.
+pub const WEBHOOKS_MAX: u32 = 50;
+/// Longest description of a webhook.
+pub const WEBHOOK_DESCRIPTION_CHARS_MAX: usize = 200;
+/// How long a webhook's old secret signs beside its new one.
+pub const WEBHOOK_SECRET_OVERLAP: Duration = Duration::from_hours(24);
 
 /// Largest JSON body.
 pub const JSON_BYTES_MAX: usize = 64 * 1_024;
@@ -151,6 +200,10 @@ pub const EVENTS_KEEP_ALIVE: Duration = Duration::from_secs(15);
 const _: () = assert!(LEASE_RENEWAL.as_millis() * 3 < LEASE.as_millis());
 const _: () = assert!(SMTP_TIMEOUT.as_millis() < DELIVERY_MAX.as_millis());
 const _: () = assert!(DELIVERY_MAX.as_millis() < LEASE.as_millis());
+const _: () = assert!(OUTGOING_MAX.as_millis() < DELIVERY_MAX.as_millis());
+const _: () = assert!(DELIVERY_AGE_MAX.as_millis() < NOTICES_KEPT.as_millis());
+const _: () = assert!(PUSH_TTL.as_millis() <= PUSH_TTL_MAX.as_millis());
+const _: () = assert!(SMS_PARTS_MAX <= u8::MAX as usize);
 const _: () = assert!(BACKOFF_FIRST.as_millis() < BACKOFF_MAX.as_millis());
 const _: () = assert!(BACKOFF_MAX.as_millis() < DELIVERY_AGE_MAX.as_millis());
 const _: () = assert!(CODE_AGE_MAX.as_millis() < SETUP_AGE_MAX.as_millis());

@@ -8,7 +8,7 @@ use engine_core::time::WallTime;
 
 use crate::backoff::backoff;
 use crate::clock::after;
-use crate::limits::{BACKOFF_MAX, DELIVERY_AGE_MAX, DELIVERY_ATTEMPTS_MAX};
+use crate::limits::{BACKOFF_MAX, DELIVERY_AGE_MAX, DELIVERY_ATTEMPTS_MAX, MAYBE_SENT_MAX};
 use crate::notice::{Notice, NoticeId};
 
 /// A way to reach somebody.
@@ -60,6 +60,8 @@ pub struct Delivery {
     pub target: String,
     /// Attempts that failed so far.
     pub attempts: u32,
+    /// Times that it left and nobody knows whether it arrived.
+    pub maybe_sent: u32,
     /// When it was put into the outbox.
     pub created_at: WallTime,
     /// Token of the lease under which it is being tried.
@@ -70,6 +72,11 @@ impl Delivery {
     /// Id of what is told.
     pub const fn id(&self) -> NoticeId {
         self.notice.id
+    }
+
+    /// Whether it may have been shown as often as is borne: once, and once more.
+    pub const fn is_spent(&self) -> bool {
+        self.maybe_sent >= MAYBE_SENT_MAX
     }
 
     /// Until when the delivery rests for the quiet hours of whom it tells.
@@ -86,6 +93,9 @@ pub enum Outcome {
     Delivered,
     /// It may work later: 4xx, no connection.
     Transient(String),
+    /// It left, and nobody knows whether it arrived: the answer was lost. Only for channels where
+    /// sending again shows twice.
+    Unknown(String),
     /// It asked to be left alone for a while: 429, throttled.
     Busy {
         /// What it said.
@@ -112,6 +122,8 @@ pub enum Next {
         at: WallTime,
         /// What failed.
         why: String,
+        /// Times that it left without a known answer, this one included.
+        maybe_sent: u32,
     },
     /// To be tried at that time; this was no attempt.
     Hold {
@@ -127,14 +139,22 @@ pub enum Next {
 
 /// Decides after an attempt that ended at `now`.
 pub fn after_attempt(delivery: &Delivery, outcome: Outcome, now: WallTime, chance: u32) -> Next {
+    let mut maybe_sent = delivery.maybe_sent;
     let (why, asked) = match outcome {
         Outcome::Delivered => return Next::Sent,
         Outcome::Moot(why) => return Next::GiveUp { why: why.to_owned() },
         Outcome::Permanent(why) => return Next::GiveUp { why },
         Outcome::Held(at) => return Next::Hold { at },
         Outcome::Transient(why) => (why, Duration::ZERO),
+        Outcome::Unknown(why) => {
+            maybe_sent += 1;
+            (why, Duration::ZERO)
+        }
         Outcome::Busy { why, rest } => (why, rest.min(BACKOFF_MAX)),
     };
+    if maybe_sent >= MAYBE_SENT_MAX {
+        return Next::GiveUp { why: format!("it may have arrived twice: {why}") };
+    }
     let failed = delivery.attempts.saturating_add(1);
     let at = after(now, backoff(failed, chance).max(asked));
     let too_old = at > after(delivery.created_at, DELIVERY_AGE_MAX);
@@ -144,7 +164,7 @@ pub fn after_attempt(delivery: &Delivery, outcome: Outcome, now: WallTime, chanc
     if failed >= DELIVERY_ATTEMPTS_MAX || too_old {
         return Next::GiveUp { why: format!("gave up after {failed} attempts: {why}") };
     }
-    Next::Retry { at, why }
+    Next::Retry { at, why, maybe_sent }
 }
 
 #[cfg(test)]
@@ -160,6 +180,7 @@ mod tests {
             channel: Channel::Mail,
             target: "a@example.jp".to_owned(),
             attempts,
+            maybe_sent: 0,
             created_at: start,
             lease: String::new(),
         }
@@ -182,7 +203,8 @@ mod tests {
     fn a_transient_failure_rests_and_is_tried_again() {
         let now = WallTime::from_unix_millis(1_000);
         let next = after_attempt(&delivery(0), transient(), now, 0);
-        assert_eq!(next, Next::Retry { at: after(now, BACKOFF_FIRST), why: "451 busy".to_owned() });
+        let (at, why) = (after(now, BACKOFF_FIRST), "451 busy".to_owned());
+        assert_eq!(next, Next::Retry { at, why, maybe_sent: 0 });
     }
 
     #[test]
@@ -232,6 +254,26 @@ mod tests {
         assert_eq!(at(Duration::ZERO), after(now, BACKOFF_FIRST));
         assert_eq!(at(Duration::from_mins(5)), after(now, Duration::from_mins(5)));
         assert_eq!(at(Duration::from_hours(48)), after(now, BACKOFF_MAX));
+    }
+
+    #[test]
+    fn an_sms_whose_answer_is_lost_is_sent_at_most_once_more() {
+        let now = WallTime::from_unix_millis(1_000);
+        let lost = || Outcome::Unknown("no answer".to_owned());
+        let mut row = delivery(0);
+        let Next::Retry { maybe_sent, .. } = after_attempt(&row, lost(), now, 0) else {
+            panic!("once more is borne")
+        };
+        row.maybe_sent = maybe_sent;
+        assert!(!row.is_spent());
+        // A refusal in between is a known answer and takes nothing away.
+        assert!(matches!(
+            after_attempt(&row, transient(), now, 0),
+            Next::Retry { maybe_sent: 1, .. }
+        ));
+        assert!(matches!(after_attempt(&row, lost(), now, 0), Next::GiveUp { .. }));
+        row.maybe_sent = 2;
+        assert!(row.is_spent(), "as after two crashes");
     }
 
     #[test]

@@ -29,8 +29,7 @@ use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
-use crate::mail::send::{Mailer, MailerError};
-use crate::notify::{Outbox, Wakes, Ways};
+use crate::notify::{Outbox, Wakes, forget_old};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
 use crate::pepper::{Pepper, PepperError};
@@ -38,7 +37,7 @@ use crate::rest;
 use crate::sessions::Sessions;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SharedStore, StoreError};
-use crate::template::{Links, TemplateError, Templates};
+use crate::ways::{Ways, WaysError};
 use crate::worker;
 
 /// What the other parts hand to the control plane.
@@ -75,21 +74,12 @@ pub enum PlaneError {
     /// The objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// Mails cannot leave.
+    /// Notices cannot leave.
     #[error(transparent)]
-    Mailer(#[from] MailerError),
-    /// A mail template is broken: a fault of this program.
-    #[error("a mail template is broken: {0}")]
-    Template(String),
+    Ways(#[from] WaysError),
     /// A thread could not be started, or the listener failed.
     #[error("the system refused: {0}")]
     System(#[from] std::io::Error),
-}
-
-impl From<TemplateError> for PlaneError {
-    fn from(error: TemplateError) -> Self {
-        Self::Template(error.to_string())
-    }
 }
 
 /// Whether the service can take calls and messages.
@@ -131,7 +121,6 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
-    pub(crate) mailer: Mailer,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
     /// Places of exports.
@@ -145,7 +134,7 @@ pub(crate) struct Shared {
     /// Wakes the outbox, for whatever puts a notice.
     pub(crate) outbox_wake: Wakes,
     /// How notices leave.
-    ways: Arc<Ways>,
+    pub(crate) ways: Arc<Ways>,
     arrivals: ArrivalsOut,
     acks: Acks,
     work: WorkIn,
@@ -160,6 +149,9 @@ struct Background {
     drain_outbox: CancellationToken,
     jobs: JoinHandle<()>,
     outbox: Vec<JoinHandle<()>>,
+    /// Ends what serves the outbox, once it is drained.
+    stop_ways: CancellationToken,
+    ways: Vec<JoinHandle<()>>,
 }
 
 impl ControlPlane {
@@ -173,28 +165,14 @@ impl ControlPlane {
         let store: SharedStore = Arc::new(SqliteStore::open(data_dir).await?);
         let objects = Objects::in_folder(&data_dir.join("objects"))?;
         let pepper = Pepper::open(data_dir)?;
-        let mailer = Mailer::new(config.smtp.as_ref(), data_dir.join("mail"))?;
         let events = Arc::new(EventHub::new());
-        let ways = Ways {
-            store: store.clone(),
-            objects: objects.clone(),
-            mailer: mailer.clone(),
-            templates: Templates::new()?,
-            from: config.sender()?,
-            links: Links {
-                app: config.public_url.clone(),
-                member: config.member_url.clone(),
-                terms: config.terms_url.clone(),
-            },
-            events: events.clone(),
-        };
+        let ways = Ways::open(&config, data_dir, store.clone(), objects.clone(), events.clone())?;
         let shared = Shared {
             keys: Keys::new(store.clone()),
             pepper,
             sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
-            mailer,
             greetings: Mutex::new(()),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
@@ -290,7 +268,10 @@ impl ControlPlane {
             jobs: shared.jobs_wake.clone(),
         };
         let (drain_jobs, drain_outbox) = (CancellationToken::new(), CancellationToken::new());
+        let stop_ways = CancellationToken::new();
         *background = Some(Background {
+            ways: self.start_ways(&stop_ways),
+            stop_ways,
             intake: IntakeThread::start(intake, Handle::current())?,
             jobs: tokio::spawn(worker::run(self.job_worker(), drain_jobs.clone())),
             outbox: self.start_outbox(&drain_outbox),
@@ -314,6 +295,10 @@ impl ControlPlane {
             background.drain_outbox.cancel();
             for outbox in background.outbox {
                 drained &= finish(outbox, deadline).await;
+            }
+            background.stop_ways.cancel();
+            for way in background.ways {
+                drained &= finish(way, deadline).await;
             }
         }
         self.shared.store.close().await;
@@ -364,6 +349,13 @@ impl ControlPlane {
             engine_up: shared.engine_up.clone(),
             under_way_max: shared.config.transcriptions_max,
         }
+    }
+
+    fn start_ways(&self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let shared = &self.shared;
+        let centre = shared.ways.sms.start(shared.store.clone(), stop.clone());
+        let forgetting = tokio::spawn(forget_old(shared.store.clone(), stop.clone()));
+        centre.into_iter().chain([forgetting]).collect()
     }
 
     fn start_outbox(&self, drain: &CancellationToken) -> Vec<JoinHandle<()>> {

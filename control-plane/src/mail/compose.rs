@@ -85,6 +85,7 @@ mod tests {
             channel: Channel::Mail,
             target: target.to_owned(),
             attempts: 0,
+            maybe_sent: 0,
             created_at,
             lease: "any".to_owned(),
         }

@@ -1,9 +1,9 @@
 //! Hands mails over: to an SMTP server, or as `.eml` files to a folder. A mail in, an outcome
 //! out; whether and when to try again is the outbox core's business.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{self, PoolConfig};
@@ -12,6 +12,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use crate::config::{SmtpConfig, SmtpSecurity};
 use crate::limits::{SMTP_CONNECTIONS_MAX, SMTP_TIMEOUT};
 use crate::outbox::Outcome;
+use crate::whole_file::write_whole;
 
 /// Why mails cannot leave at all.
 #[derive(Debug, thiserror::Error)]
@@ -75,16 +76,16 @@ impl Mailer {
     }
 
     /// Hands one mail over; `name` is its file's name in a folder.
-    pub(crate) async fn send(&self, name: String, mail: lettre::Message) -> Outcome {
+    pub(crate) async fn send(&self, name: String, to: &Envelope, mail: Vec<u8>) -> Outcome {
         match self {
-            Self::Smtp(transport) => match transport.send(mail).await {
+            Self::Smtp(transport) => match transport.send_raw(to, &mail).await {
                 Ok(_) => Outcome::Delivered,
                 Err(error) => judge(&error),
             },
             Self::Folder(folder) => {
                 let folder = folder.clone();
                 let written = tokio::task::spawn_blocking(move || {
-                    write_whole(&folder, &format!("{name}.eml"), &mail.formatted())
+                    write_whole(&folder, &format!("{name}.eml"), &mail)
                 });
                 match written.await {
                     Ok(Ok(())) => Outcome::Delivered,
@@ -124,14 +125,4 @@ fn judge(error: &smtp::Error) -> Outcome {
     } else {
         Outcome::Transient(error.to_string())
     }
-}
-
-/// Writes a file so that it is there whole or not at all, also after a power cut.
-fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let part = folder.join(format!(".{name}.part"));
-    let mut file = std::fs::File::create(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&part, folder.join(name))?;
-    std::fs::File::open(folder)?.sync_all()
 }

@@ -30,6 +30,7 @@ macro_rules! needs {
 
 needs! {
     MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
+    WebhooksRead WebhooksWrite
     BillingRead BillingWrite CampaignsWrite
     ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead
 }

@@ -33,17 +33,53 @@ pub(crate) enum NumberlessCaller {
 }
 
 /// A caller to be blocked: exactly one of the three.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBlockedCaller {
+    number: Option<String>,
+    kind: Option<NumberlessCaller>,
+    message: Option<String>,
+}
+
+/// How [`NewBlockedCaller`] is described: a body that names several is refused by name, which an
+/// enum of serde could not do.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = NewBlockedCaller)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) enum BlockedCallerChoice {
+    Number(BlockNumber),
+    Numberless(BlockNumberless),
+    Message(BlockMessage),
+}
+
+/// One number.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) struct BlockNumber {
     /// A telephone number, national or in E.164.
     #[schema(pattern = "^0[0-9]{9,10}$", example = "09012345678")]
-    number: Option<String>,
-    /// All callers without a number, of this kind.
-    kind: Option<NumberlessCaller>,
-    /// Whoever left this message.
+    number: String,
+}
+
+/// All callers without a number, of one kind.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) struct BlockNumberless {
+    /// Which kind.
+    kind: NumberlessCaller,
+}
+
+/// Whoever left a message.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+pub(crate) struct BlockMessage {
+    /// The message's id.
     #[schema(format = Uuid)]
-    message: Option<String>,
+    message: String,
 }
 
 /// A blocked caller.
@@ -106,7 +142,7 @@ pub(crate) async fn list_of(
 
 /// Blocks a caller: the next call is refused. Blocking again answers with what is there.
 #[utoipa::path(post, path = "/v1/mailboxes/{id}/blocked-callers", tag = "mailboxes",
-    params(("id" = String, Path, format = Uuid)), request_body = NewBlockedCaller,
+    params(("id" = String, Path, format = Uuid)), request_body = BlockedCallerChoice,
     responses((status = 201, body = BlockedView), (status = 200, body = BlockedView)),
     security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn block(

@@ -5,31 +5,12 @@ use engine_core::text::Language;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::contracts::ReaderLanguage;
 use super::extract::{PathOf, QueryOf};
 use super::problem::{Kind, Problem};
 use crate::guide::{self, Guide, GuideKind, number_shown, tel_link};
 use crate::mailbox::read_number;
 use crate::plane::ControlPlane;
-
-/// Language of what people read.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ReadingLanguage {
-    /// Japanese.
-    #[default]
-    Ja,
-    /// English.
-    En,
-}
-
-impl From<ReadingLanguage> for Language {
-    fn from(language: ReadingLanguage) -> Self {
-        match language {
-            ReadingLanguage::Ja => Self::Japanese,
-            ReadingLanguage::En => Self::English,
-        }
-    }
-}
 
 /// How forwarding is set up.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -128,7 +109,7 @@ pub(crate) struct GuidesQuery {
     /// `ja`, if nothing is said.
     #[serde(default)]
     #[param(inline, required = false)]
-    language: ReadingLanguage,
+    language: ReaderLanguage,
 }
 
 /// For which number and in which language.
@@ -142,7 +123,7 @@ pub(crate) struct GuideQuery {
     /// `ja`, if nothing is said.
     #[serde(default)]
     #[param(inline, required = false)]
-    language: ReadingLanguage,
+    language: ReaderLanguage,
 }
 
 fn item(guide: &'static Guide, language: Language) -> GuideItem {
@@ -162,7 +143,7 @@ pub(crate) async fn list(
     State(_): State<ControlPlane>,
     QueryOf(query): QueryOf<GuidesQuery>,
 ) -> axum::Json<Guides> {
-    let language = query.language.into();
+    let language: Language = query.language.into();
     axum::Json(Guides { items: guide::all().iter().map(|guide| item(guide, language)).collect() })
 }
 

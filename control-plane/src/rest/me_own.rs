@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::blocked::{
-    BlockedCallers, BlockedView, NewBlockedCaller, block_for, list_of, unblock_for,
+    BlockedCallerChoice, BlockedCallers, BlockedView, NewBlockedCaller, block_for, list_of,
+    unblock_for,
 };
 use super::export::archive;
 use super::extract::{JsonBody, PathId};
@@ -28,7 +29,7 @@ pub(crate) async fn blocked(
 
 /// Blocks a caller: the next call is refused. Blocking again answers with what is there.
 #[utoipa::path(post, path = "/v1/me/blocked-callers", tag = "subscriber",
-    request_body = NewBlockedCaller,
+    request_body = BlockedCallerChoice,
     responses((status = 201, body = BlockedView), (status = 200, body = BlockedView)),
     security(("session" = [])))]
 pub(crate) async fn block(

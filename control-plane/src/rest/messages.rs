@@ -303,6 +303,7 @@ pub(crate) async fn delete(plane: &ControlPlane, id: RecordingId) -> Result<bool
     let deleted = plane.shared.store.delete_message(id, clock::now()).await?;
     if deleted {
         plane.shared.jobs_wake.notify_one();
+        plane.shared.outbox_wake.wake();
     }
     Ok(deleted)
 }

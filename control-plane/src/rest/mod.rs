@@ -48,6 +48,7 @@ mod service;
 mod sound;
 mod subscriber;
 mod terms;
+mod webhooks;
 
 /// Path of the API's description.
 const DESCRIPTION: &str = "/v1/openapi.json";
@@ -95,6 +96,12 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(terms::publish, terms::list))
         .routes(routes!(audit::list))
         .routes(routes!(events::watch))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .merge(subscribers())
         .routes(routes!(guides::list))
         .routes(routes!(guides::show))

@@ -29,6 +29,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "terms", description = "Terms of service"),
         (name = "audit", description = "Who changed what"),
         (name = "events", description = "What happens now"),
+        (name = "webhooks", description = "Operators' programs that are told of events"),
         (name = "subscriber", description = "What a subscriber's own app sees and changes"),
         (name = "guides", description = "How to forward calls to the 050 number"),
         (name = "service", description = "What this deployment offers, and how it is")
@@ -92,19 +93,20 @@ fn refusals(
     let may_wait = ["/text", "/segments", "/audio.mp3"].iter().any(|end| path.ends_with(end));
     let changes_mailbox = path.starts_with("/v1/mailboxes") && !path.ends_with("/messages");
     let blocks = path == "/v1/me/blocked-callers" && has_body;
+    let makes_one_of_few = blocks || path == "/v1/webhooks" && has_body;
     let may_conflict =
-        has_body && changes_mailbox || may_wait || blocks || path.ends_with("/greeting");
+        has_body && changes_mailbox || may_wait || makes_one_of_few || path.ends_with("/greeting");
     let is_subscribers = path.starts_with("/v1/me");
-    // Guides are data of the program, versions stay, and a contract is shown when it is over.
-    let stays = path.starts_with("/v1/guides")
-        || path.starts_with("/v1/campaigns")
-        || path == "/v1/contracts/{id}";
-    let may_be_gone = by_id && !stays;
+    // Guides are data of the program, versions stay, a webhook's row goes with it, and a contract
+    // is shown when it is over.
+    let leaves_none = ["/v1/guides", "/v1/campaigns", "/v1/webhooks"];
+    let stays = leaves_none.iter().any(|start| path.starts_with(start));
+    let may_be_gone = by_id && !stays && path != "/v1/contracts/{id}";
     let all = [
         (has_body || has_parameters, "400", "Path, query or body cannot be read"),
         (has_key, "401", "The API key or session is missing, unknown or over"),
         (has_key && !is_subscribers, "403", "The API key lacks the scope"),
-        (by_id, "404", "There is no such thing"),
+        (by_id || blocks, "404", "There is no such thing"),
         (may_conflict, "409", "It is not made yet, taken, or was changed meanwhile"),
         (may_be_gone || is_subscribers, "410", "It was deleted, or the contract ended"),
         (has_body, "413", "The body is too large"),

@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     NotFound,
     MethodNotAllowed,
     NumberTaken,
+    TooMany,
     ContractExists,
     CarrierVoicemailActive,
     MailboxOfContract,
@@ -96,6 +97,7 @@ impl Kind {
             Self::NumberTaken => {
                 (StatusCode::CONFLICT, "number_taken", "The number already has a mailbox")
             }
+            Self::TooMany => (StatusCode::CONFLICT, "too_many", "There are too many already"),
             Self::ContractExists => {
                 (StatusCode::CONFLICT, "contract_exists", "The line already has a contract")
             }

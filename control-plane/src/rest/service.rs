@@ -7,7 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::guide;
-use crate::limits::{ADDRESSES_MAX, GREETING_BYTES_MAX, RECORDING_LIMIT_S_MAX};
+use crate::limits::{
+    ADDRESSES_MAX, GREETING_BYTES_MAX, PUSH_ENDPOINTS_MAX, RECORDING_LIMIT_S_MAX, WEBHOOKS_MAX,
+};
 use crate::plane::ControlPlane;
 use crate::usage::{UNIT_MS, UNIT_YEN_WITH_TAX};
 
@@ -36,6 +38,8 @@ pub(crate) struct Capabilities {
     /// How subscribers are told.
     notifications: Vec<Notification>,
     forwarding_charge: ForwardingCharge,
+    /// Our key for `pushManager.subscribe` (RFC 8292): base64url.
+    push_public_key: String,
     app: App,
     /// Carriers for which there is a forwarding guide.
     guides: Vec<&'static str>,
@@ -61,11 +65,11 @@ pub(crate) struct App {
 /// A way to be told.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notification {
-    /// `mail`.
+    /// `mail`, `sms`, `push`, `webhook`.
     channel: &'static str,
-    /// `smtp`, or `folder` where no mail server is configured.
+    /// `smtp`, `smpp`, `http`, `web_push`, `https`; `folder` where nothing is configured.
     transport: &'static str,
-    /// Most targets of one mailbox.
+    /// Most targets of one mailbox; of webhooks, of the deployment.
     targets_max: usize,
 }
 
@@ -78,6 +82,19 @@ pub(crate) struct ForwardingCharge {
     unit_s: u64,
     /// As of when this is known to hold: `yyyy-mm`.
     as_of: &'static str,
+}
+
+fn notifications(plane: &ControlPlane) -> Vec<Notification> {
+    let ways = &plane.shared.ways;
+    let all = [
+        ("mail", ways.mailer.name(), ADDRESSES_MAX),
+        ("sms", ways.sms.name(), 1),
+        ("push", "web_push", PUSH_ENDPOINTS_MAX as usize),
+        ("webhook", "https", WEBHOOKS_MAX as usize),
+    ];
+    let notification =
+        |(channel, transport, targets_max)| Notification { channel, transport, targets_max };
+    all.map(notification).into()
 }
 
 /// States what this deployment offers.
@@ -93,16 +110,13 @@ pub(crate) async fn capabilities(State(plane): State<ControlPlane>) -> axum::Jso
         greeting_bytes_max: GREETING_BYTES_MAX,
         greeting_formats: ["audio/wav", "audio/mpeg", "audio/flac", "audio/ogg"],
         audio_format: "audio/mpeg",
-        notifications: vec![Notification {
-            channel: "mail",
-            transport: plane.shared.mailer.name(),
-            targets_max: ADDRESSES_MAX,
-        }],
+        notifications: notifications(&plane),
         forwarding_charge: ForwardingCharge {
             unit_yen_with_tax: UNIT_YEN_WITH_TAX,
             unit_s: UNIT_MS / 1_000,
             as_of: REFERENCE_AS_OF,
         },
+        push_public_key: plane.shared.ways.push.public_key(),
         app: App {
             android_min: "6.0",
             ios_min: "13",

@@ -17,10 +17,12 @@ use crate::message::{MessageAudio, StoredState};
 use crate::outbox::{Channel, Delivery, Next};
 
 pub(crate) mod billing;
+mod blocked;
 pub(crate) mod campaigns;
 pub(crate) mod contracts;
 pub(crate) mod contracts_race;
 mod notices;
+mod webhooks;
 
 const START: WallTime = WallTime::from_unix_millis(1_800_000_000_000);
 const LEASE: Duration = Duration::from_mins(1);
@@ -28,6 +30,7 @@ const LEASE: Duration = Duration::from_mins(1);
 /// Runs the suite.
 pub(crate) async fn run(store: &dyn Store) {
     store.check_writable().await.unwrap();
+    blocked::run(store).await;
     mailboxes_are_kept_listed_and_changed(store).await;
     a_number_has_one_mailbox_at_a_time(store).await;
     an_arrival_is_kept_once_with_one_job(store).await;
@@ -45,6 +48,7 @@ pub(crate) async fn run(store: &dyn Store) {
     a_recording_that_kills_its_workers_is_given_up(store).await;
     keys_are_found_by_hash_until_revoked(store).await;
     notices::run(store).await;
+    webhooks::run(store).await;
 }
 
 fn at(seconds: u64) -> WallTime {
@@ -79,7 +83,7 @@ async fn take(store: &dyn Store, now: WallTime) -> Vec<Job> {
 }
 
 async fn end_all(store: &dyn Store) {
-    for job in take(store, at(1_000_000)).await {
+    for job in take(store, at(100_000_000)).await {
         store.end_job(&job).await.unwrap();
     }
     assert_eq!(store.next_job().await.unwrap(), None);
@@ -304,7 +308,7 @@ async fn deliveries_are_settled_under_their_lease(store: &dyn Store) {
     assert!(!store.settle_delivery(first, &Next::Sent, at(1)).await.unwrap(), "one is open");
     let row = store.message(message_id(700)).await.unwrap().unwrap();
     assert_eq!(row.notified_at, Some(at(1)));
-    let retry = Next::Retry { at: at(30), why: "451 busy".to_owned() };
+    let retry = Next::Retry { at: at(30), why: "451 busy".to_owned(), maybe_sent: 0 };
     assert!(!store.settle_delivery(second, &retry, at(2)).await.unwrap());
     assert!(store.lease_deliveries(Channel::Mail, at(29), at(90), 100).await.unwrap().is_empty());
     let again = store.lease_deliveries(Channel::Mail, at(30), at(90), 100).await.unwrap().remove(0);

@@ -25,6 +25,7 @@ mod contracts;
 mod notices;
 pub mod sqlite;
 mod subscribers;
+mod webhooks;
 
 pub use billing::{BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment};
 pub use blocked::{BlockedStore, Blocking};
@@ -35,6 +36,7 @@ pub use contracts::{
 };
 pub use notices::NoticeStore;
 pub use subscribers::{ForwardingProof, SubscriberStore};
+pub use webhooks::{PushStore, Replay, WebhookStore};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -286,6 +288,8 @@ pub trait Store:
     + JobStore
     + OutboxStore
     + NoticeStore
+    + WebhookStore
+    + PushStore
     + KeyStore
     + CampaignStore
     + BillingStore

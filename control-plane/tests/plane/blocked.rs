@@ -73,14 +73,18 @@ async fn callers_without_number_and_whoever_left_a_message_can_be_blocked() {
 async fn as_many_callers_are_blocked_as_the_limit_says_and_not_one_more() {
     let (_folder, centre) = Centre::running().await;
     let mailbox = centre.mailbox("+815012345678", &[]).await;
-    for n in 0..200 {
-        let body = json!({"number": format!("+8190{n:08}")});
-        assert_eq!(centre.json("POST", &path(mailbox), body).await.0, 201);
-    }
+    // All at once: as many as fit are taken, the others are told why.
+    let path_of = path(mailbox);
+    let block = |n: u32| centre.json("POST", &path_of, json!({"number": format!("+8190{n:08}")}));
+    let answers = futures::future::join_all((0..220).map(block)).await;
+    let count = |wanted| answers.iter().filter(|(status, _)| *status == wanted).count();
+    assert_eq!((count(201), count(409)), (200, 20));
+    let (_, list) = centre.get(&path(mailbox)).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 200);
+    let taken = answers.iter().position(|(status, _)| *status == 201).unwrap();
     let (status, problem) = centre.json("POST", &path(mailbox), json!({"kind": "withheld"})).await;
     assert_eq!((status, &problem["code"]), (409, &"blocked_callers_full".into()), "{problem}");
-    let (status, _) = centre.json("POST", &path(mailbox), json!({"number": "+819000000007"})).await;
-    assert_eq!(status, 200, "what is there already is no more");
+    assert_eq!(block(taken as u32).await.0, 200, "what is there already is no more");
     centre.stop().await;
 }
 

@@ -14,11 +14,11 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::{Centre, arrival, mp3, number};
 
-/// A Python that has aiosmtpd.
-fn python() -> &'static str {
+/// A Python that has aiosmtpd and dkimpy.
+pub(crate) fn python() -> &'static str {
     let has_it = |python: &&str| {
         let tried = std::process::Command::new(python)
-            .args(["-c", "import aiosmtpd"])
+            .args(["-c", "import aiosmtpd, dkim, nacl"])
             .stderr(Stdio::null())
             .status();
         tried.is_ok_and(|status| status.success())
@@ -26,10 +26,10 @@ fn python() -> &'static str {
     ["python3", "/usr/bin/python3"]
         .into_iter()
         .find(has_it)
-        .expect("these tests need aiosmtpd: run `apt-get install python3-aiosmtpd`")
+        .expect("these tests need aiosmtpd and dkimpy: run `scripts/setup test`")
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn parse(files: &[PathBuf]) -> Vec<Value> {
 }
 
 /// A mail server in its own process; ended when dropped.
-struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     port: u16,
     lines: Lines<BufReader<ChildStdout>>,
@@ -53,7 +53,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(security: &str) -> Self {
+    pub(crate) async fn start(security: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new(python())
             .arg(script("smtp_server.py"))
@@ -69,12 +69,12 @@ impl Server {
     }
 
     /// What the server did next.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let line = self.lines.next_line().await.unwrap().expect("the mail server ended");
         serde_json::from_str(&line).unwrap()
     }
 
-    fn config(&self, security: SmtpSecurity, password: &str) -> PlaneConfig {
+    pub(crate) fn config(&self, security: SmtpSecurity, password: &str) -> PlaneConfig {
         let secure = security != SmtpSecurity::Plain;
         let smtp = SmtpConfig {
             host: "localhost".to_owned(),
@@ -93,7 +93,8 @@ impl Server {
     }
 }
 
-async fn running(folder: &Path, config: PlaneConfig) -> Centre {
+/// A running service with an engine that answers everything.
+pub(crate) async fn running(folder: &Path, config: PlaneConfig) -> Centre {
     let centre = Centre::open(folder, config).await;
     centre.plane.run_background().await.unwrap();
     centre.answer_all();

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Longest wait for anything: far beyond what a busy machine needs.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Keeps sounds as they are given; a file must begin with `RIFF`.
 #[derive(Default)]

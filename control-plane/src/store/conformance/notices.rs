@@ -11,6 +11,9 @@ pub(super) async fn run(store: &dyn Store) {
     channels_do_not_see_each_other(store).await;
     a_held_delivery_comes_back_without_having_failed(store).await;
     a_deleted_mailbox_takes_its_notices_along_but_not_those_of_its_deletion(store).await;
+    an_sms_that_leaves_is_counted_before_it_does(store).await;
+    receipts_find_their_sms_in_any_order(store).await;
+    old_notices_are_forgotten_unless_something_is_open(store).await;
 }
 
 pub(super) fn roaming(id: u128) -> Notice {
@@ -87,4 +90,56 @@ async fn a_deleted_mailbox_takes_its_notices_along_but_not_those_of_its_deletion
     assert_eq!(leased.iter().map(Delivery::id).collect::<Vec<_>>(), [deleted.id]);
     store.settle_delivery(&leased[0], &Next::Sent, at(1)).await.unwrap();
     super::end_all(store).await;
+}
+
+async fn an_sms_that_leaves_is_counted_before_it_does(store: &dyn Store) {
+    store.put_notice(&roaming(1_040), &[(Channel::Sms, "+819012345678")]).await.unwrap();
+    let lease = async |now| store.lease_deliveries(Channel::Sms, now, now, 10).await.unwrap();
+    let first = lease(START).await.remove(0);
+    assert_eq!(first.maybe_sent, 0);
+    assert!(store.begin_delivery(&first).await.unwrap());
+    // The process dies here: the next one finds the mark.
+    let second = lease(at(1)).await.remove(0);
+    assert!(!store.begin_delivery(&first).await.unwrap(), "its lease is lost");
+    assert_eq!(second.maybe_sent, 1);
+    assert!(store.begin_delivery(&second).await.unwrap());
+    // A known refusal takes the mark back.
+    let retry = Next::Retry { at: at(2), why: "full".to_owned(), maybe_sent: 1 };
+    store.settle_delivery(&second, &retry, at(2)).await.unwrap();
+    let third = lease(at(2)).await.remove(0);
+    assert_eq!((third.maybe_sent, third.attempts), (1, 1));
+    store.settle_delivery(&third, &Next::Sent, at(3)).await.unwrap();
+}
+
+async fn receipts_find_their_sms_in_any_order(store: &dyn Store) {
+    let notice = NoticeId::from_u128(1_040);
+    let delivered = Some("delivered".to_owned());
+    store.keep_sms_state("early", "delivered", at(1)).await.unwrap();
+    store
+        .keep_sms_references(notice, &["early".to_owned(), "late".to_owned()], at(2))
+        .await
+        .unwrap();
+    let mut states = store.sms_states(notice).await.unwrap();
+    states.sort();
+    assert_eq!(states, [None, delivered.clone()]);
+    store.keep_sms_state("late", "en_route", at(3)).await.unwrap();
+    store.keep_sms_state("late", "delivered", at(4)).await.unwrap();
+    assert_eq!(store.sms_states(notice).await.unwrap(), [delivered.clone(), delivered]);
+}
+
+async fn old_notices_are_forgotten_unless_something_is_open(store: &dyn Store) {
+    while store.forget_notices(at(1), 2).await.unwrap() > 0 {}
+    let (told, open) = (roaming(1_050), roaming(1_051));
+    for notice in [&told, &open] {
+        store.put_notice(notice, &[(Channel::Mail, "a@example.jp")]).await.unwrap();
+    }
+    let leased = store.lease_deliveries(Channel::Mail, START, START, 1).await.unwrap().remove(0);
+    assert_eq!(leased.id(), told.id);
+    store.settle_delivery(&leased, &Next::Sent, at(1)).await.unwrap();
+    assert_eq!(store.forget_notices(START, 10).await.unwrap(), 0, "they are not old");
+    assert_eq!(store.forget_notices(at(1), 10).await.unwrap(), 1);
+    // Forgotten means that it may be told again; what is open stays.
+    let leased = store.lease_deliveries(Channel::Mail, START, START, 9).await.unwrap();
+    assert_eq!(leased.iter().map(Delivery::id).collect::<Vec<_>>(), [open.id]);
+    store.settle_delivery(&leased[0], &Next::Sent, at(1)).await.unwrap();
 }

@@ -11,6 +11,7 @@ use super::jobs::put_job;
 use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
 use super::numbers::quarantine_number;
+use super::push::drop_push_endpoints;
 use super::subscribers::forget_subscriber;
 use super::{SqliteStore, time, unreadable};
 use crate::contract::ContractError;
@@ -156,6 +157,7 @@ async fn erase_everything(
         bury(tx, message, now).await?;
     }
     drop_notices_of(tx, id).await?;
+    drop_push_endpoints(tx, id, None).await?;
     forget_subscriber(tx, id, now).await?;
     forget(tx, id).await?;
     put_job(tx, Task::EraseGreeting(id), now).await

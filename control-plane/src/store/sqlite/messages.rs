@@ -14,23 +14,21 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::jobs::{end_job, put_job};
-use super::notices::{drop_notice, put_notice};
+use super::notices::drop_notice;
+use super::tell::{tell, tell_webhooks};
 use super::{SqliteStore, time, unreadable};
 use crate::mailbox::{language_from_name, language_name};
 use crate::message::{
     Message, MessageAudio, MessageText, NewMessage, StoredState, verdict_from_name, verdict_name,
 };
-use crate::notice::{Notice, NoticeBody};
-use crate::outbox::Channel;
 use crate::store::{Finished, Job, Kept, MessageStore, Page, StoreError, Task};
+use crate::webhook::MESSAGE_DELETED;
 
 const KEEP: &str = "INSERT INTO messages \
     (id, mailbox, state, caller_kind, caller_number, codec, language, answered_at, received_at, \
      end_reason, frames, lost, duration_ms, call_ms, payload_sha256, recording_bytes) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
     ON CONFLICT DO NOTHING";
-const OWNER_TOLD: &str =
-    "SELECT addresses, language FROM mailboxes WHERE id = $1 AND deleted_at IS NULL";
 const OWNER: &str = "SELECT deleted_at FROM mailboxes WHERE id = $1";
 const BY_ID: &str = "SELECT * FROM messages WHERE id = $1";
 const PAGE: &str = "SELECT * FROM messages WHERE mailbox = $1 AND deleted_at IS NULL \
@@ -124,6 +122,9 @@ impl MessageStore for SqliteStore {
     async fn delete_message(&self, id: RecordingId, now: WallTime) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let buried = bury(&mut tx, id, now).await?;
+        if buried {
+            tell_webhooks(&mut tx, id, MESSAGE_DELETED, now).await?;
+        }
         tx.commit().await?;
         Ok(buried)
     }
@@ -255,31 +256,6 @@ async fn write_result(
         Finished::Failed { why } => sqlx::query(FAILED).bind(id.to_string()).bind(why),
     };
     Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
-}
-
-async fn tell(
-    tx: &mut Transaction<'static, Sqlite>,
-    id: RecordingId,
-    now: WallTime,
-) -> Result<(), StoreError> {
-    const MAILBOX: &str = "SELECT mailbox FROM messages WHERE id = $1";
-    let message = id.to_string();
-    let mailbox: String = sqlx::query_scalar(MAILBOX).bind(&message).fetch_one(&mut **tx).await?;
-    let Some(owner) = sqlx::query(OWNER_TOLD).bind(&mailbox).fetch_optional(&mut **tx).await?
-    else {
-        return Ok(());
-    };
-    let wrong = |what| unreadable(format!("mailbox {mailbox}"), what);
-    let addresses: String = owner.try_get("addresses")?;
-    let addresses: Vec<String> =
-        serde_json::from_str(&addresses).map_err(|_| wrong("malformed addresses"))?;
-    let language: String = owner.try_get("language")?;
-    let language = language_from_name(&language).ok_or_else(|| wrong("an unknown language"))?;
-    let mut notice = Notice::new(id.into(), NoticeBody::NewMessage, message, now);
-    notice.mailbox = Some(mailbox.parse().map_err(|_| wrong("a malformed id"))?);
-    notice.language = language.announcements();
-    let targets: Vec<_> = addresses.iter().map(|to| (Channel::Mail, to.as_str())).collect();
-    put_notice(tx, &notice, &targets).await
 }
 
 #[derive(Serialize, Deserialize)]

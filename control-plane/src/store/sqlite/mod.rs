@@ -32,8 +32,11 @@ mod messages;
 mod notices;
 mod numbers;
 mod outbox;
+mod push;
 mod subscribers;
+mod tell;
 mod terms;
+mod webhooks;
 
 /// Name of the database in the data folder.
 pub const FILE_NAME: &str = "rusuden.db";

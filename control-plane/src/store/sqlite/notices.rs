@@ -7,10 +7,10 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::outbox::put_delivery;
+use super::outbox::{of, put_delivery};
 use super::{SqliteStore, time, unreadable};
 use crate::notice::{Notice, NoticeBody, NoticeId};
-use crate::outbox::Channel;
+use crate::outbox::{Channel, Delivery};
 use crate::store::{NoticeStore, StoreError};
 
 const PUT: &str = "INSERT INTO notices \
@@ -22,6 +22,18 @@ const DROP_DELIVERIES: &str = "DELETE FROM outbox WHERE notice = $1";
 const DROP: &str = "DELETE FROM notices WHERE id = $1";
 const DROP_DELIVERIES_OF: &str =
     "DELETE FROM outbox WHERE notice IN (SELECT id FROM notices WHERE mailbox = $1)";
+const BEGIN: &str = "UPDATE outbox SET maybe_sent = maybe_sent + 1 \
+    WHERE notice = $1 AND channel = $2 AND target = $3 AND lease = $4";
+const KEEP_REFERENCE: &str = "INSERT INTO sms_parts (reference, notice, created_at) \
+    VALUES ($1, $2, $3) ON CONFLICT (reference) DO UPDATE SET notice = excluded.notice";
+const KEEP_STATE: &str = "INSERT INTO sms_parts (reference, state, state_at, created_at) \
+    VALUES ($1, $2, $3, $3) \
+    ON CONFLICT (reference) DO UPDATE SET state = excluded.state, state_at = excluded.state_at";
+const STATES: &str = "SELECT state FROM sms_parts WHERE notice = $1 ORDER BY created_at, reference";
+const OLD: &str = "SELECT id FROM notices WHERE created_at < $1 AND kind <> 'new_message' \
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE notice = notices.id AND state = 'pending') \
+    ORDER BY created_at LIMIT $2";
+const DROP_OLD_PARTS: &str = "DELETE FROM sms_parts WHERE created_at < $1";
 const DROP_OF: &str = "DELETE FROM notices WHERE mailbox = $1";
 
 #[async_trait]
@@ -35,6 +47,59 @@ impl NoticeStore for SqliteStore {
         put_notice(&mut tx, notice, targets).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    async fn begin_delivery(&self, delivery: &Delivery) -> Result<bool, StoreError> {
+        let begun = of(BEGIN, delivery).execute(&self.writer).await?;
+        Ok(begun.rows_affected() == 1)
+    }
+
+    async fn keep_sms_references(
+        &self,
+        notice: NoticeId,
+        references: &[String],
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for reference in references {
+            sqlx::query(KEEP_REFERENCE)
+                .bind(reference)
+                .bind(notice.to_string())
+                .bind(now.as_unix_millis())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn keep_sms_state(
+        &self,
+        reference: &str,
+        state: &str,
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(KEEP_STATE).bind(reference).bind(state);
+        query.bind(now.as_unix_millis()).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn sms_states(&self, notice: NoticeId) -> Result<Vec<Option<String>>, StoreError> {
+        let query = sqlx::query_scalar(STATES).bind(notice.to_string());
+        Ok(query.fetch_all(&self.readers).await?)
+    }
+
+    async fn forget_notices(&self, before: WallTime, limit: u32) -> Result<u64, StoreError> {
+        let before = before.as_unix_millis();
+        let mut tx = self.begin().await?;
+        let query = sqlx::query_scalar(OLD).bind(before).bind(i64::from(limit));
+        let old: Vec<String> = query.fetch_all(&mut *tx).await?;
+        for id in &old {
+            drop_by_id(&mut tx, id).await?;
+        }
+        sqlx::query(DROP_OLD_PARTS).bind(before).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(old.len() as u64)
     }
 }
 
@@ -82,9 +147,12 @@ pub(super) async fn drop_notice(
     tx: &mut Transaction<'static, Sqlite>,
     id: NoticeId,
 ) -> Result<(), StoreError> {
-    let id = id.to_string();
-    sqlx::query(DROP_DELIVERIES).bind(&id).execute(&mut **tx).await?;
-    sqlx::query(DROP).bind(&id).execute(&mut **tx).await?;
+    drop_by_id(tx, &id.to_string()).await
+}
+
+async fn drop_by_id(tx: &mut Transaction<'static, Sqlite>, id: &str) -> Result<(), StoreError> {
+    sqlx::query(DROP_DELIVERIES).bind(id).execute(&mut **tx).await?;
+    sqlx::query(DROP).bind(id).execute(&mut **tx).await?;
     Ok(())
 }
 

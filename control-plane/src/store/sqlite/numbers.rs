@@ -8,10 +8,13 @@ use sqlx::{Sqlite, Transaction};
 
 use super::SqliteStore;
 use super::audit::append_audit;
+use super::webhooks::put_event;
 use crate::audit::{Change, Deed};
 use crate::contract::{ContractError, ContractId};
+use crate::notice::NoticeId;
 use crate::numbers::{NumberCounts, NumberRange, NumbersAdded, quarantined_until};
 use crate::store::{NumberStore, StoreError};
+use crate::webhook::NUMBER_LOW_WATER;
 
 const ADD: &str = "INSERT INTO numbers (number, state) VALUES ($1, 'free') ON CONFLICT DO NOTHING";
 const COUNT: &str = "SELECT COUNT(*) FILTER (WHERE state = 'free' \
@@ -100,7 +103,7 @@ pub(super) async fn quarantine_number(
     Ok(())
 }
 
-/// Whether exactly so many numbers are left: true once on the way down.
+/// Whether exactly so many numbers are left: true once on the way down, and then webhooks are told.
 pub(super) async fn has_reached(
     tx: &mut Transaction<'static, Sqlite>,
     mark: u32,
@@ -111,5 +114,9 @@ pub(super) async fn has_reached(
         .bind(i64::from(mark) + 1)
         .fetch_one(&mut **tx)
         .await?;
-    Ok(left == i64::from(mark))
+    let has_reached = left == i64::from(mark);
+    if has_reached {
+        put_event(tx, NoticeId::new(), NUMBER_LOW_WATER, json!({ "left": left }), now).await?;
+    }
+    Ok(has_reached)
 }

@@ -21,11 +21,11 @@ const LEASE: &str = "UPDATE outbox SET lease = $1, lease_until = $2 \
         WHERE channel = $5 AND state = 'pending' AND next_at <= $3 \
             AND (lease_until IS NULL OR lease_until <= $3) \
         ORDER BY next_at, notice LIMIT $4) \
-    RETURNING notice, channel, target, attempts, created_at";
+    RETURNING notice, channel, target, attempts, maybe_sent, created_at";
 const SENT: &str = "UPDATE outbox SET state = 'sent', settled_at = $5, lease = NULL, \
     lease_until = NULL WHERE notice = $1 AND channel = $2 AND target = $3 AND lease = $4";
 const RETRY: &str = "UPDATE outbox SET next_at = $5, attempts = attempts + 1, last_error = $6, \
-    lease = NULL, lease_until = NULL \
+    maybe_sent = $7, lease = NULL, lease_until = NULL \
     WHERE notice = $1 AND channel = $2 AND target = $3 AND lease = $4";
 const HOLD: &str = "UPDATE outbox SET next_at = $5, lease = NULL, lease_until = NULL \
     WHERE notice = $1 AND channel = $2 AND target = $3 AND lease = $4";
@@ -98,7 +98,9 @@ impl OutboxStore for SqliteStore {
         let now = now.as_unix_millis();
         let query = match next {
             Next::Sent => of(SENT, delivery).bind(now),
-            Next::Retry { at, why } => of(RETRY, delivery).bind(at.as_unix_millis()).bind(why),
+            Next::Retry { at, why, maybe_sent } => {
+                of(RETRY, delivery).bind(at.as_unix_millis()).bind(why).bind(i64::from(*maybe_sent))
+            }
             Next::Hold { at } => of(HOLD, delivery).bind(at.as_unix_millis()),
             Next::GiveUp { why } => of(GIVEN_UP, delivery).bind(now).bind(why),
         };
@@ -119,9 +121,9 @@ impl OutboxStore for SqliteStore {
     }
 }
 
-type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-fn of<'q>(sql: &'static str, delivery: &'q Delivery) -> Query<'q> {
+pub(super) fn of<'q>(sql: &'static str, delivery: &'q Delivery) -> Query<'q> {
     sqlx::query(sql)
         .bind(delivery.id().to_string())
         .bind(delivery.channel.name())
@@ -155,6 +157,7 @@ fn read(row: &SqliteRow, notice: Notice, lease: &str) -> Result<Delivery, StoreE
         channel,
         target: row.try_get("target")?,
         attempts: row.try_get::<i64, _>("attempts")? as u32,
+        maybe_sent: row.try_get::<i64, _>("maybe_sent")? as u32,
         created_at: time(row.try_get("created_at")?),
         lease: lease.to_owned(),
     })

@@ -6,6 +6,7 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::push::drop_push_endpoints;
 use super::{SqliteStore, time, unreadable};
 use crate::store::{ForwardingProof, Page, StoreError, SubscriberStore};
 use crate::subscriber::{Device, DeviceEnd, DeviceId, NotificationChange, NotificationSettings};
@@ -172,9 +173,11 @@ pub(super) async fn end_devices(
     end: DeviceEnd,
     now: WallTime,
 ) -> Result<u64, StoreError> {
+    let device = device.map(|id| id.to_string());
+    drop_push_endpoints(tx, mailbox, device.as_deref()).await?;
     let ended = sqlx::query(END)
         .bind(mailbox.to_string())
-        .bind(device.map(|id| id.to_string()))
+        .bind(device)
         .bind(now.as_unix_millis())
         .bind(end.name())
         .execute(&mut **tx)
