@@ -122,5 +122,6 @@ pub(crate) async fn reinstate(
     PathId(id): PathId<ContractId>,
 ) -> Result<axum::Json<ContractView>, Problem> {
     let contract = plane.shared.store.reinstate_contract(id, may.change()).await?;
+    plane.shared.outbox_wake.wake();
     Ok(axum::Json(contract.into()))
 }

@@ -105,7 +105,8 @@ async fn no_id_on_any_route_reaches_another_subscribers_data() {
                 if by_id && by_session {
                     assert!((400..500).contains(&status), "{method} {path}: {status} {text}");
                 }
-                let is_open = path == "/v1/capabilities" || path.starts_with("/v1/guides");
+                let is_open = path == "/v1/capabilities"
+                    || ["/v1/guides", "/v1/setup"].iter().any(|start| path.starts_with(start));
                 if !by_session && !is_open {
                     let refused = (400..500).contains(&status);
                     assert!(refused, "a session opens {method} {path}: {status} {text}");

@@ -4,10 +4,13 @@
 use std::path::Path;
 
 use control_plane::PlaneConfig;
+use control_plane::notice::NoticeBody;
+use control_plane::outbox::Channel;
+use control_plane::quiet::QuietHours;
+use control_plane::store::OutboxStore;
+use control_plane::store::sqlite::SqliteStore;
 use engine_core::time::WallTime;
 use serde_json::{Value, json};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::support::{Centre, arrival, number, read};
@@ -40,19 +43,24 @@ async fn resting() -> (TempDir, Centre) {
     (folder, centre)
 }
 
+fn now() -> WallTime {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    WallTime::from_unix_millis(since.as_millis() as i64)
+}
+
 /// Codes that are to be sent to a number, oldest first.
 async fn codes_to(folder: &Path, number: &str) -> Vec<String> {
-    const SQL: &str = "SELECT payload FROM notices JOIN outbox ON outbox.notice = notices.id \
-        WHERE outbox.channel = 'sms' AND outbox.target = $1 ORDER BY outbox.created_at";
-    let file = SqliteConnectOptions::new().filename(folder.join("rusuden.db")).read_only(true);
-    let mut rows = file.connect().await.unwrap();
-    let payloads: Vec<String> =
-        sqlx::query_scalar(SQL).bind(number).fetch_all(&mut rows).await.unwrap();
-    let code = |payload: String| {
-        let payload: Value = serde_json::from_str(&payload).unwrap();
-        payload["code"].as_str().unwrap().to_owned()
+    let store = SqliteStore::open(folder).await.unwrap();
+    let now = now();
+    // A lease that ends at once takes nothing from the service.
+    let mut waiting = store.lease_deliveries(Channel::Sms, now, now, 100).await.unwrap();
+    waiting.retain(|delivery| delivery.target == number);
+    waiting.sort_by_key(|delivery| delivery.created_at);
+    let code = |body: NoticeBody| match body {
+        NoticeBody::OneTimeCode { code, .. } => code,
+        other => panic!("no code: {other:?}"),
     };
-    payloads.into_iter().map(code).collect()
+    waiting.into_iter().map(|delivery| code(delivery.notice.body)).collect()
 }
 
 /// The only code that is to be sent to a number.
@@ -455,14 +463,17 @@ async fn s09_a_message_is_told_as_the_subscriber_chose() {
     let call = arrival(1, mailbox, number("+81312345678"));
     centre.arrive(&call).await;
     centre.reach(call.opened.recording, "transcribed").await;
-    const SQL: &str = "SELECT outbox.channel, outbox.target, notices.quiet_hours FROM outbox \
-        JOIN notices ON notices.id = outbox.notice WHERE notices.kind = 'new_message'";
-    let file = SqliteConnectOptions::new().filename(folder.path().join("rusuden.db"));
-    let mut rows = file.read_only(true).connect().await.unwrap();
-    let told: Vec<(String, String, Option<String>)> =
-        sqlx::query_as(SQL).fetch_all(&mut rows).await.unwrap();
-    let sms = ("sms".to_owned(), "+819012345678".to_owned(), Some("22:00-07:00".to_owned()));
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let far = WallTime::from_unix_millis(now().as_unix_millis() + 864_000_000);
+    let mut told = Vec::new();
+    for channel in [Channel::Mail, Channel::Sms, Channel::Push] {
+        let waiting = store.lease_deliveries(channel, far, far, 100).await.unwrap();
+        let of_message =
+            waiting.into_iter().filter(|one| one.notice.body == NoticeBody::NewMessage);
+        told.extend(of_message.map(|one| (channel, one.target, one.notice.quiet_hours)));
+    }
+    let hours = QuietHours::new(22 * 60, 7 * 60).unwrap();
+    let sms = (Channel::Sms, "+819012345678".to_owned(), Some(hours));
     assert_eq!(told, [sms], "by SMS to the line, outside of the quiet hours, and by nothing else");
-    drop(rows);
     centre.stop().await;
 }

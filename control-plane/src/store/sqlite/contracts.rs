@@ -18,6 +18,7 @@ use super::notices::{drop_notice, put_notice};
 use super::numbers::{assign_number, has_reached, quarantine_number};
 use super::sealed::seal_addresses;
 use super::terms::{accept_terms, version_at};
+use super::webhooks::put_event;
 use super::{SqliteStore, unreadable};
 use crate::audit::{Actor, Change, Deed};
 use crate::campaign::{self, Exclusion, Grant};
@@ -33,6 +34,10 @@ use crate::store::{
     StoreError, Task,
 };
 use crate::vault::Vault;
+use crate::webhook::{
+    CONTRACT_ACTIVATED, CONTRACT_APPLIED, CONTRACT_CANCELLED, CONTRACT_ENDED, CONTRACT_REINSTATED,
+    NUMBER_LOW_WATER,
+};
 
 const BY_ID: &str = "SELECT * FROM contracts WHERE id = $1";
 const BY_SERIAL: &str = "SELECT * FROM contracts WHERE serial_hash = $1";
@@ -85,6 +90,7 @@ impl ContractStore for SqliteStore {
             "no_campaign": free.err().map(campaign::NoGrant::name),
         });
         tell(&mut tx, &self.vault, &contract, Some(&application.notice)).await?;
+        announce(&mut tx, CONTRACT_APPLIED, &contract, change.at).await?;
         append_audit(&mut tx, change, &deed("contract.applied", contract.id, detail)).await?;
         tx.commit().await?;
         Ok(Applied::New(contract))
@@ -153,7 +159,12 @@ impl ContractStore for SqliteStore {
         write(&mut tx, &contract).await?;
         let detail = json!({ "terms_version": contract.terms_version });
         append_audit(&mut tx, change, &deed("contract.activated", contract.id, detail)).await?;
+        announce(&mut tx, CONTRACT_ACTIVATED, &contract, change.at).await?;
         let at_low_water = has_reached(&mut tx, activation.low_water, change.at).await?;
+        if at_low_water {
+            let data = json!({ "free": activation.low_water });
+            put_event(&mut tx, NoticeId::new(), NUMBER_LOW_WATER, data, change.at).await?;
+        }
         tx.commit().await?;
         if at_low_water {
             warn!(left = activation.low_water, "Few 050 numbers are left; add some soon.");
@@ -174,6 +185,7 @@ impl ContractStore for SqliteStore {
             put_job(&mut tx, Task::EndContract(id), ends_at).await?;
             tell(&mut tx, &self.vault, &contract, contract_notice::ending(&contract).as_ref())
                 .await?;
+            announce(&mut tx, CONTRACT_CANCELLED, &contract, change.at).await?;
             let detail = json!({ "ends_on": contract.ends_on.map(|date| date.to_string()) });
             append_audit(&mut tx, change, &deed("contract.cancelled", id, detail)).await?;
         }
@@ -195,6 +207,7 @@ impl ContractStore for SqliteStore {
             }
             write(&mut tx, &contract).await?;
             drop_job(&mut tx, Task::EndContract(id)).await?;
+            announce(&mut tx, CONTRACT_REINSTATED, &contract, change.at).await?;
             append_audit(&mut tx, change, &deed("contract.reinstated", id, json!({}))).await?;
         }
         tx.commit().await?;
@@ -233,6 +246,7 @@ impl ContractStore for SqliteStore {
         tell(&mut tx, &self.vault, &running, contract_notice::data_deleted(&running, now).as_ref())
             .await?;
         write(&mut tx, &contract).await?;
+        announce(&mut tx, CONTRACT_ENDED, &contract, now).await?;
         let change = Change { by: Actor::System, at: now };
         append_audit(&mut tx, change, &deed("contract.ended", id, json!({}))).await?;
         tx.commit().await?;
@@ -256,6 +270,24 @@ pub(super) async fn tell(
 ) -> Result<(), StoreError> {
     let (Some(notice), Some(email)) = (notice, &contract.email) else { return Ok(()) };
     put_notice(tx, vault, notice, &[(Channel::Mail, email.reveal())]).await
+}
+
+/// Tells operators' programs what became of a contract: ids and dates, never a number or a name.
+async fn announce(
+    tx: &mut Transaction<'static, Sqlite>,
+    event: &str,
+    contract: &Contract,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    let data = json!({
+        "contract": contract.id.to_string(),
+        "state": contract.state.name(),
+        "mailbox": contract.mailbox.map(|mailbox| mailbox.to_string()),
+        "ends_on": contract.ends_on.map(|date| date.to_string()),
+    });
+    // A change counts the version up: each is told, and once.
+    let id = NoticeId::of(event, &format!("{}:{}", contract.id, contract.version));
+    put_event(tx, id, event, data, now).await
 }
 
 fn ending_id(contract: &Contract) -> Option<NoticeId> {
