@@ -5,8 +5,7 @@
 //! waiting.
 
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -14,37 +13,77 @@ use std::time::{Duration, Instant as Clock};
 use engine_core::event::{EventSink, MessageEvent};
 use engine_core::handoff::{Acks, LiveLane};
 use ingress::media::MediaPlane;
+use ingress::rtp::config::{FilesBy, ReceiveBy};
+use ingress::rtp::multishot::Multishot;
 use ingress::rtp::receive::{Readiness, Receive};
 use ingress::rtp::{RtpConfig, ShardDeps, Shards, wire};
+use ingress::sys::mmsg::{self, Inbox, Outgoing};
+use socket2::SockAddr;
 
 use super::{PERIOD, packet, plan};
 
 const SOCKETS: usize = 500;
 const ROUNDS: u32 = 150;
-const TIMES: usize = 3;
+const TIMES: usize = 5;
+/// Datagrams of one `recvmmsg` and one `sendmmsg`.
+const BATCH: usize = 64;
 
 /// A way to receive: takes sockets and how many datagrams will come; returns CPU time.
 type Way = fn(Vec<UdpSocket>, usize) -> Duration;
 
-pub(super) fn compare() {
-    let ways: [(&str, Way, usize); 4] = [
-        ("epoll + recvfrom, read every 5 ms (ours)", readiness, SOCKETS),
-        ("tokio, a task per socket", tokio_tasks, SOCKETS),
-        ("tokio-uring recv_from, a task per socket", uring_recv_from, SOCKETS),
-        ("one socket for all, recv_from in a loop every 5 ms (floor)", one_socket, 1),
-    ];
-    let seconds = PERIOD.as_secs_f64() * f64::from(ROUNDS) * (TIMES * (ways.len() + 1)) as f64;
-    println!("{SOCKETS} sockets, a packet of 172 bytes every 20 ms each; about {seconds:.0} s");
-    for (name, way, count) in ways {
-        report(name, (0..TIMES).map(|_| measure(way, count)).collect());
-    }
-    report("a whole shard, sockets to fdatasync", (0..TIMES).map(|_| whole_shard()).collect());
+/// What is measured.
+enum Case {
+    /// The receiving thread alone, nothing done with the packets; with so many sockets.
+    Bare(Way, usize),
+    /// Shards with calls and a journal.
+    Whole(ReceiveBy, FilesBy),
 }
 
-fn report(name: &str, mut nanos: Vec<u128>) {
-    nanos.sort_unstable();
-    let (least, median, most) = (nanos[0], nanos[TIMES / 2], nanos[TIMES - 1]);
-    println!("receive {name}: {median} ns CPU per packet ({least}–{most}, {TIMES} times)");
+const CASES: [(&str, Case); 10] = [
+    ("floor: recvmmsg, one socket for all", Case::Bare(one_socket, 1)),
+    ("recvmmsg on every socket in turn", Case::Bare(each_recvmmsg, SOCKETS)),
+    ("ours: io_uring multishot", Case::Bare(multishot, SOCKETS)),
+    ("ours without io_uring: epoll + recvfrom", Case::Bare(readiness, SOCKETS)),
+    ("tokio, a task per socket", Case::Bare(tokio_tasks, SOCKETS)),
+    ("tokio-uring recv_from, a task per socket", Case::Bare(uring_recv_from, SOCKETS)),
+    ("whole ingest, multishot + file ring", Case::Whole(ReceiveBy::Uring, FilesBy::Uring)),
+    ("whole ingest, multishot + file threads", Case::Whole(ReceiveBy::Uring, FilesBy::Threads)),
+    ("whole ingest, epoll + file ring", Case::Whole(ReceiveBy::Epoll, FilesBy::Uring)),
+    ("whole ingest, epoll + file threads", Case::Whole(ReceiveBy::Epoll, FilesBy::Threads)),
+];
+
+/// Measures all ways in turn, again and again, so that other work on the machine meets all alike.
+pub(super) fn compare() {
+    let wanted = std::env::var("CASES").ok();
+    let chosen = |name: &str| wanted.as_ref().is_none_or(|part| name.contains(part));
+    let seconds = PERIOD.as_secs_f64() * f64::from(ROUNDS) * (TIMES * CASES.len()) as f64;
+    println!("{SOCKETS} sockets, a packet of 172 octets every 20 ms each; about {seconds:.0} s");
+    let mut nanos: Vec<Vec<u128>> = CASES.iter().map(|_| Vec::new()).collect();
+    for _ in 0..TIMES {
+        for ((name, case), nanos) in CASES.iter().zip(&mut nanos) {
+            if chosen(name) {
+                nanos.push(match case {
+                    Case::Bare(way, count) => measure(*way, *count),
+                    Case::Whole(receive, files) => whole(*receive, *files),
+                });
+            }
+        }
+    }
+    let mut medians = nanos.iter_mut().map(|nanos| {
+        nanos.sort_unstable();
+        nanos.get(nanos.len() / 2).copied()
+    });
+    let medians: Vec<_> = medians.by_ref().collect();
+    let floor = medians[0];
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    println!("CPU ns a packet, median of {TIMES} (least-most), against the floor; load {load}");
+    for (((name, _), nanos), median) in CASES.iter().zip(&nanos).zip(&medians) {
+        let (Some(least), Some(most), Some(median)) = (nanos.first(), nanos.last(), median) else {
+            continue;
+        };
+        let ratio = floor.map_or(f64::NAN, |floor| *median as f64 / floor as f64);
+        println!("{name:42} {median:6} ({least}-{most})  {ratio:.2}");
+    }
 }
 
 fn cpu_time() -> Duration {
@@ -59,19 +98,19 @@ fn socket() -> UdpSocket {
 }
 
 /// Sends to all targets in turn, spread over each period.
-fn send(from: &UdpSocket, targets: &[SocketAddr], rounds: u32) {
+fn send(from: &UdpSocket, targets: &[SockAddr], rounds: u32) {
     let mut encoded = wire::encode(&packet(0)).to_vec();
     let started = Clock::now();
     for round in 0..rounds {
         encoded[2..4].copy_from_slice(&(round as u16).to_be_bytes());
         encoded[4..8].copy_from_slice(&(round * 160).to_be_bytes());
-        for (at, target) in targets.iter().enumerate() {
-            from.send_to(&encoded, target).unwrap();
-            if at % 25 == 24 {
-                let part = PERIOD.mul_f64(at as f64 / targets.len() as f64);
-                let moment = started + PERIOD * round + part;
-                std::thread::sleep(moment.saturating_duration_since(Clock::now()));
-            }
+        let (head, body) = encoded.split_at(wire::HEADER_BYTES);
+        for (at, part) in targets.chunks(25).enumerate() {
+            let part: Vec<_> = part.iter().map(|to| Outgoing { to, head, body }).collect();
+            assert_eq!(mmsg::send(from, &part).unwrap(), part.len());
+            let share = PERIOD.mul_f64((at * 25) as f64 / targets.len() as f64);
+            let moment = started + PERIOD * round + share;
+            std::thread::sleep(moment.saturating_duration_since(Clock::now()));
         }
     }
 }
@@ -80,8 +119,8 @@ fn measure(way: Way, count: usize) -> u128 {
     let sockets: Vec<UdpSocket> = (0..count).map(|_| socket()).collect();
     let sender = socket();
     let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap());
-    let targets: Vec<SocketAddr> =
-        addresses.collect::<Vec<_>>().into_iter().cycle().take(SOCKETS).collect();
+    let targets: Vec<SockAddr> =
+        addresses.map(mmsg::target).collect::<Vec<_>>().into_iter().cycle().take(SOCKETS).collect();
     let packets = SOCKETS * ROUNDS as usize;
     let receiver = std::thread::spawn(move || way(sockets, packets));
     send(&sender, &targets, ROUNDS);
@@ -93,7 +132,14 @@ fn measure(way: Way, count: usize) -> u128 {
 }
 
 fn readiness(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
-    let mut receive = Readiness::new().unwrap();
+    drained(Readiness::new().unwrap(), sockets, packets)
+}
+
+fn multishot(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
+    drained(Multishot::new().unwrap(), sockets, packets)
+}
+
+fn drained(mut receive: impl Receive, sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     for (token, socket) in sockets.into_iter().enumerate() {
         receive.watch(token, Rc::new(socket)).unwrap();
     }
@@ -109,14 +155,27 @@ fn readiness(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
 }
 
 fn one_socket(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
-    let socket = sockets.into_iter().next().unwrap();
-    let mut buffer = [0; 2_048];
+    let mut inbox = Inbox::new(BATCH, 2_048);
     let before = cpu_time();
     let mut taken = 0;
     while taken < packets {
         std::thread::sleep(Duration::from_millis(5));
-        while socket.recv_from(&mut buffer).is_ok() {
-            taken += 1;
+        while let Ok(came) = inbox.receive(&sockets[0]) {
+            taken += came;
+        }
+    }
+    cpu_time().saturating_sub(before)
+}
+
+/// Without asking which are ready: every socket is read once a period.
+fn each_recvmmsg(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
+    let mut inbox = Inbox::new(8, 2_048);
+    let before = cpu_time();
+    let mut taken = 0;
+    while taken < packets {
+        std::thread::sleep(PERIOD);
+        for socket in &sockets {
+            taken += inbox.receive(socket).unwrap_or(0);
         }
     }
     cpu_time().saturating_sub(before)
@@ -185,8 +244,9 @@ impl EventSink for Nobody {
     fn emit(&self, _: MessageEvent) {}
 }
 
-/// Real shards, real files: CPU time of the shard's thread over the packets it took.
-fn whole_shard() -> u128 {
+/// Real shards, real files: CPU time of the shard's thread and of whoever writes for it, over the
+/// packets it took.
+fn whole(receive: ReceiveBy, files: FilesBy) -> u128 {
     let dir = tempfile::tempdir_in(".").unwrap();
     let (arrivals, _taken) = crossbeam::channel::bounded(1_024);
     let (notices, _heard) = tokio::sync::mpsc::unbounded_channel();
@@ -198,17 +258,18 @@ fn whole_shard() -> u128 {
         events: Arc::new(Nobody),
         notices,
     };
-    let shards = Shards::start(RtpConfig::default(), deps).unwrap();
+    let config = RtpConfig { receive, files, ..RtpConfig::default() };
+    let shards = Shards::start(config, deps).unwrap();
     let sender = socket();
     let from = sender.local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let targets: Vec<SocketAddr> = (0..SOCKETS)
+    let targets: Vec<SockAddr> = (0..SOCKETS)
         .map(|number| {
             let local = Ipv4Addr::LOCALHOST.into();
             let reservation = runtime.block_on(shards.reserve(local)).unwrap();
             shards.answer(reservation.call, plan(number as u128, from));
             shards.connected(reservation.call);
-            reservation.local_rtp
+            mmsg::target(reservation.local_rtp)
         })
         .collect();
     let before = (shard_cpu(), shards.counters()[0].packets);
@@ -218,13 +279,18 @@ fn whole_shard() -> u128 {
     (after.0 - before.0) / u128::from(after.1 - before.1)
 }
 
-/// Nanoseconds that the shard's thread has run, from the kernel's scheduler statistics.
+/// Nanoseconds that the shard's thread, its ring's workers and its file threads have run, from the
+/// kernel's scheduler statistics.
 fn shard_cpu() -> u128 {
-    let named = |task: &Path| {
-        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "rtp-0")
-    };
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let task = tasks.map(|task| task.unwrap().path()).find(|task| named(task)).unwrap();
-    let statistics = std::fs::read_to_string(task.join("schedstat")).unwrap();
-    statistics.split(' ').next().unwrap().parse().unwrap()
+    tasks
+        .map(|task| task.unwrap().path())
+        .filter(|task| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| {
+                ["rtp-0", "iou-wrk", "journal"].iter().any(|part| name.starts_with(part))
+            })
+        })
+        .filter_map(|task| std::fs::read_to_string(task.join("schedstat")).ok())
+        .map(|text| text.split(' ').next().unwrap().parse::<u128>().unwrap())
+        .sum()
 }
