@@ -9,6 +9,7 @@ mod demo_client;
 mod embedded;
 mod key;
 mod log;
+mod metrics;
 mod output;
 mod serve;
 mod transcribe;
