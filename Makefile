@@ -1,7 +1,7 @@
 # Two commands are the whole set-up on a bare Debian 12 with a Rust toolchain:
 #   make demo    builds Rusuden, places a call to it and shows the message that comes out
 #   make test    everything that CI runs
-.PHONY: demo build test tests check lint doc e2e bench deny setup setup-test sounds help
+.PHONY: demo build test tests check lint doc e2e bench load deny setup setup-test sounds help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -40,6 +40,14 @@ e2e: setup-test ## Only the tests with the real binary (make e2e TEST=crash)
 
 bench: setup ## criterion benches of every stage
 	$(CARGO) bench --locked -p rusuden-benches
+
+CALLS ?= 500
+SECONDS ?= 10
+LOAD ?=
+
+load: setup ## RTP streams against the ingest, with a report (make load CALLS=5000 SECONDS=55)
+	$(CARGO) build --release --locked --workspace --bin rusuden-load
+	target/release/rusuden-load --calls $(CALLS) --seconds $(SECONDS) $(LOAD)
 
 deny: ## Licences and duplicates of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny@0.20.2

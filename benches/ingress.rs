@@ -33,6 +33,10 @@ use ingress::journal::{AckDesk, DiskPlace, FilesOn, Inheritance, Keeper};
 use ingress::rtp::slab::Slabs;
 use ingress::rtp::wire;
 
+/// The service's own allocator, so that it is the one measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PERIOD: Duration = Duration::from_millis(20);
 
 fn packet(number: u32) -> Packet {

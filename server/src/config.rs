@@ -1,8 +1,8 @@
 //! The configuration: file < environment < flags, every key checked before anything starts.
 //!
-//! `[sip]`, `[rtp]`, `[engine]` and `[control_plane]` are the parts' own settings; this module
-//! only gathers them. In the environment `RUSUDEN_RTP__SHARDS=2` stands for `shards = 2` under
-//! `[rtp]`.
+//! `[sip]`, `[rtp]`, `[engine]`, `[control_plane]` and `[metrics]` are the parts' own settings;
+//! this module only gathers them. In the environment `RUSUDEN_RTP__SHARDS=2` stands for
+//! `shards = 2` under `[rtp]`.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use ingress::rtp::RtpConfig;
 use ingress::sip::SipConfig;
 
 use crate::cli::ServeArguments;
+use crate::metrics::MetricsConfig;
 
 /// Everything that may be set.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) engine: EngineConfig,
     /// REST, mail, jobs.
     pub(crate) control_plane: PlaneConfig,
+    /// Prometheus.
+    pub(crate) metrics: MetricsConfig,
 }
 
 /// Where data goes when nobody says.

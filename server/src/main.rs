@@ -10,6 +10,7 @@ mod demo_client;
 mod embedded;
 mod key;
 mod log;
+mod metrics;
 mod output;
 mod receipt;
 mod serve;

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 use crate::cli::ServeArguments;
 use crate::config::Config;
-use crate::{embedded, log};
+use crate::{embedded, log, metrics};
 
 /// Chunks that wait for the engine to listen in; a full lane leaves them on disk.
 const LIVE_CHUNKS_MAX: usize = 8_192;
@@ -44,6 +44,7 @@ pub(crate) struct Centre {
     http: SocketAddr,
     close_http: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    metrics: Option<JoinHandle<()>>,
 }
 
 impl Centre {
@@ -82,7 +83,9 @@ impl Centre {
             events: plane.events(),
         };
         let sip = sip::serve(config.sip.clone(), deps).await?;
-        Ok(Self { engine, plane, shards, sip, http, close_http, serving })
+        let metrics =
+            metrics::serve(&config.metrics, Arc::clone(&shards), sip.counter_reader()).await?;
+        Ok(Self { engine, plane, shards, sip, http, close_http, serving, metrics })
     }
 
     /// Where REST is reached.
@@ -106,6 +109,9 @@ impl Centre {
         let deadline = Instant::now() + limit;
         self.sip.stop(limit).await;
         let calls = self.sip.counters();
+        if let Some(metrics) = self.metrics {
+            metrics.abort();
+        }
         let shards = self.shards;
         let stopped = Arc::clone(&shards);
         tokio::task::spawn_blocking(move || stopped.stop()).await?;
