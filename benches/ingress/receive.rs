@@ -154,6 +154,7 @@ fn drained(mut receive: impl Receive, sockets: Vec<UdpSocket>, packets: usize) -
     cpu_time().saturating_sub(before)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "every way takes its sockets")]
 fn one_socket(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     let mut inbox = Inbox::new(BATCH, 2_048);
     let before = cpu_time();
@@ -168,6 +169,7 @@ fn one_socket(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
 }
 
 /// Without asking which are ready: every socket is read once a period.
+#[expect(clippy::needless_pass_by_value, reason = "every way takes its sockets")]
 fn each_recvmmsg(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     let mut inbox = Inbox::new(8, 2_048);
     let before = cpu_time();

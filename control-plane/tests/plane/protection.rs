@@ -23,7 +23,7 @@ fn secrets() -> Vec<(String, Vec<u8>)> {
     let mut secrets = vec![
         ("the text".to_owned(), text.as_bytes().to_vec()),
         ("the text in UTF-16".to_owned(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
-        ("the number".to_owned(), NUMBER[1..].as_bytes().to_vec()),
+        ("the number".to_owned(), NUMBER.as_bytes()[1..].to_vec()),
         ("the number as it is dialled".to_owned(), b"09087654321".to_vec()),
         ("the address".to_owned(), ADDRESS.as_bytes().to_vec()),
         ("the MP3".to_owned(), mp3()[1_000..1_064].to_vec()),
@@ -32,7 +32,7 @@ fn secrets() -> Vec<(String, Vec<u8>)> {
     ];
     for at in 0..3 {
         // Base64 of the middle, at each of the three offsets.
-        let encoded = |bytes: &[u8]| STANDARD.encode(bytes)[..32].as_bytes().to_vec();
+        let encoded = |bytes: &[u8]| STANDARD.encode(bytes).as_bytes()[..32].to_vec();
         secrets.push((format!("the MP3 in base64, {at}"), encoded(&mp3()[999 + at..1_064])));
         secrets.push((
             format!("the text in base64, {at}"),
