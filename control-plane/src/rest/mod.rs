@@ -49,6 +49,7 @@ mod numbers;
 mod openapi;
 mod page;
 mod problem;
+mod problem_kind;
 mod repeat;
 mod scan;
 mod service;
