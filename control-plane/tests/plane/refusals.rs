@@ -207,6 +207,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/me/export", "get"),
     ("/v1/mailboxes/{id}/greeting", "put get delete"),
     ("/v1/mailboxes/{id}/messages", "get"),
+    ("/v1/guides", "get"),
+    ("/v1/guides/{carrier}", "get"),
     ("/v1/messages/{id}", "get patch delete"),
     ("/v1/messages/{id}/text", "get"),
     ("/v1/messages/{id}/segments", "get"),

@@ -5,12 +5,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::webhooks::put_event;
 use super::{SqliteStore, time};
 use crate::audit::{Change, Deed, Entry};
-use crate::notice::NoticeId;
 use crate::store::{AuditPage, AuditStore, StoreError};
-use crate::webhook::EVENTS;
 
 const LAST: &str = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
 const APPEND: &str = "INSERT INTO audit (seq, at, actor, action, subject, detail, prev_hash, hash) \
@@ -49,19 +46,7 @@ pub(super) async fn append_audit(
         .bind(entry.hash)
         .execute(&mut **tx)
         .await?;
-    tell_webhooks(tx, change, deed).await
-}
-
-/// The steps of a contract are events for webhooks, too, under the same names.
-async fn tell_webhooks(
-    tx: &mut Transaction<'static, Sqlite>,
-    change: Change,
-    deed: &Deed,
-) -> Result<(), StoreError> {
-    let contract = deed.subject.strip_prefix("contract:");
-    let Some(contract) = contract.filter(|_| EVENTS.contains(&deed.action)) else { return Ok(()) };
-    let data = serde_json::json!({"contract": contract});
-    put_event(tx, NoticeId::new(), deed.action, data, change.at).await
+    Ok(())
 }
 
 fn read(row: &SqliteRow) -> Result<Entry, StoreError> {

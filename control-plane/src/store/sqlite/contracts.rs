@@ -36,7 +36,6 @@ use crate::store::{
 use crate::vault::Vault;
 use crate::webhook::{
     CONTRACT_ACTIVATED, CONTRACT_APPLIED, CONTRACT_CANCELLED, CONTRACT_ENDED, CONTRACT_REINSTATED,
-    NUMBER_LOW_WATER,
 };
 
 const BY_ID: &str = "SELECT * FROM contracts WHERE id = $1";
@@ -161,10 +160,6 @@ impl ContractStore for SqliteStore {
         append_audit(&mut tx, change, &deed("contract.activated", contract.id, detail)).await?;
         announce(&mut tx, CONTRACT_ACTIVATED, &contract, change.at).await?;
         let at_low_water = has_reached(&mut tx, activation.low_water, change.at).await?;
-        if at_low_water {
-            let data = json!({ "free": activation.low_water });
-            put_event(&mut tx, NoticeId::new(), NUMBER_LOW_WATER, data, change.at).await?;
-        }
         tx.commit().await?;
         if at_low_water {
             warn!(left = activation.low_water, "Few 050 numbers are left; add some soon.");
