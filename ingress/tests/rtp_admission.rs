@@ -7,7 +7,7 @@ mod rtp_bed;
 use std::time::{Duration, Instant};
 
 use ingress::media::{AdmissionError, MediaPlane};
-use rtp_bed::{Bed, Phone, expected, frames, pace, packet};
+use rtp_bed::{Bed, Phone, expected, frames, pace, packet, wait};
 
 #[test]
 fn beyond_the_packets_a_second_new_calls_are_refused_and_the_old_stay_whole() {
@@ -41,14 +41,14 @@ fn while_nobody_takes_recordings_new_calls_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let bed = Bed::start_with(dir.path(), None, 1, |config| config.sealed_waiting_max = 2);
     let phone = Phone::new();
-    // One recording fits into the queue; the others wait in the shard.
-    for calls in 1..=3 {
-        let call = bed.call(&phone, |_| ());
+    // All are admitted before the first is over: one recording then fits into the queue, the
+    // others wait in the shard.
+    let calls: Vec<_> = (0..3).map(|_| bed.call(&phone, |_| ())).collect();
+    for call in &calls {
         bed.shards.hang_up(call.id);
-        bed.until("it is durable", |count| count.sealed_waiting + 1 >= calls);
     }
-    bed.until("two wait", |count| count.sealed_waiting == 2);
-    assert_eq!(bed.reserve(), Err(AdmissionError::EngineBehind { waiting: 2 }));
+    wait("two wait", || bed.count().sealed_waiting == 2 && bed.arrivals.len() == 1);
+    wait("it refuses", || bed.reserve() == Err(AdmissionError::EngineBehind { waiting: 2 }));
     for _ in 0..3 {
         bed.acks.push(bed.arrival().opened.recording);
     }
