@@ -43,6 +43,23 @@ pub fn character_error_rate(said: &str, heard: &str) -> f64 {
     row[heard.len()] as f64 / said.len().max(1) as f64
 }
 
+/// Adds every Rust source below a folder, what is built or fetched left out.
+pub fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.')
+                && !["target", "node_modules", "third-party"].contains(&&*name)
+            {
+                sources(&path, found);
+            }
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::character_error_rate;

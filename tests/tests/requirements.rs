@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use rusuden_tests::repository;
+use rusuden_tests::{repository, sources};
 
 /// Ids that the reference never gave out.
 const UNASSIGNED: [u8; 2] = [31, 63];
@@ -86,22 +85,6 @@ fn ids_in(text: &str) -> BTreeSet<u8> {
         found.extend(first..=last.max(first));
     }
     found
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !name.starts_with('.')
-                && !["target", "node_modules", "third-party"].contains(&&*name)
-            {
-                sources(&path, found);
-            }
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// Every test function's name with the ids that it cites; of several with one name, all ids.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusuden_tests::repository;
+use rusuden_tests::{repository, sources};
 
 /// Longest a source file may be before its tests.
 const FILE_LINES_MAX: usize = 400;
@@ -25,22 +25,6 @@ const RULES: &[(&str, Rule)] = &[
 enum Rule {
     Only(&'static [&'static str]),
     Never(&'static [&'static str]),
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !name.starts_with('.')
-                && !["target", "node_modules", "third-party"].contains(&&*name)
-            {
-                sources(&path, found);
-            }
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
