@@ -15,37 +15,52 @@ use engine_core::handoff::{Acks, LiveLane};
 use ingress::media::MediaPlane;
 use ingress::rtp::config::{FilesBy, ReceiveBy};
 use ingress::rtp::multishot::Multishot;
-use ingress::rtp::receive::{Readiness, Receive};
+use ingress::rtp::receive::{Datagram, Readiness, Receive};
+use ingress::rtp::steered::Steered;
 use ingress::rtp::{RtpConfig, ShardDeps, Shards, wire};
 use ingress::sys::mmsg::{self, Inbox, Outgoing};
+use ingress::sys::steer::{Range, Steering};
 use socket2::SockAddr;
 
 use super::{PERIOD, packet, plan};
 
+/// Streams, unless `SOCKETS` says another number.
 const SOCKETS: usize = 500;
 const ROUNDS: u32 = 150;
 const TIMES: usize = 5;
 /// Datagrams of one `recvmmsg` and one `sendmmsg`.
 const BATCH: usize = 64;
+/// Bursts that the packets of a period come in.
+const BURSTS: usize = 20;
 
 /// A way to receive: takes sockets and how many datagrams will come; returns CPU time.
 type Way = fn(Vec<UdpSocket>, usize) -> Duration;
 
+/// How many sockets the streams come in on.
+#[derive(Clone, Copy)]
+enum Sockets {
+    One,
+    Each,
+}
+
 /// What is measured.
 enum Case {
     /// The receiving thread alone, nothing done with the packets; with so many sockets.
-    Bare(Way, usize),
+    Bare(Way, Sockets),
     /// Shards with calls and a journal.
     Whole(ReceiveBy, FilesBy),
 }
 
-const CASES: [(&str, Case); 10] = [
-    ("floor: recvmmsg, one socket for all", Case::Bare(one_socket, 1)),
-    ("recvmmsg on every socket in turn", Case::Bare(each_recvmmsg, SOCKETS)),
-    ("ours: io_uring multishot", Case::Bare(multishot, SOCKETS)),
-    ("ours without io_uring: epoll + recvfrom", Case::Bare(readiness, SOCKETS)),
-    ("tokio, a task per socket", Case::Bare(tokio_tasks, SOCKETS)),
-    ("tokio-uring recv_from, a task per socket", Case::Bare(uring_recv_from, SOCKETS)),
+const CASES: [(&str, Case); 13] = [
+    ("floor: recvmmsg, one socket for all", Case::Bare(one_socket, Sockets::One)),
+    ("recvmmsg on every socket in turn", Case::Bare(each_recvmmsg, Sockets::Each)),
+    ("ours: ports steered to one socket", Case::Bare(steered, Sockets::Each)),
+    ("ours without steering: io_uring multishot", Case::Bare(multishot, Sockets::Each)),
+    ("ours without io_uring: epoll + recvfrom", Case::Bare(readiness, Sockets::Each)),
+    ("tokio, a task per socket", Case::Bare(tokio_tasks, Sockets::Each)),
+    ("tokio-uring recv_from, a task per socket", Case::Bare(uring_recv_from, Sockets::Each)),
+    ("whole ingest, steered + file ring", Case::Whole(ReceiveBy::Steered, FilesBy::Uring)),
+    ("whole ingest, steered + file threads", Case::Whole(ReceiveBy::Steered, FilesBy::Threads)),
     ("whole ingest, multishot + file ring", Case::Whole(ReceiveBy::Uring, FilesBy::Uring)),
     ("whole ingest, multishot + file threads", Case::Whole(ReceiveBy::Uring, FilesBy::Threads)),
     ("whole ingest, epoll + file ring", Case::Whole(ReceiveBy::Epoll, FilesBy::Uring)),
@@ -55,16 +70,18 @@ const CASES: [(&str, Case); 10] = [
 /// Measures all ways in turn, again and again, so that other work on the machine meets all alike.
 pub(super) fn compare() {
     let wanted = std::env::var("CASES").ok();
+    let streams = std::env::var("SOCKETS").ok().and_then(|text| text.parse().ok());
+    let streams = streams.unwrap_or(SOCKETS);
     let chosen = |name: &str| wanted.as_ref().is_none_or(|part| name.contains(part));
     let seconds = PERIOD.as_secs_f64() * f64::from(ROUNDS) * (TIMES * CASES.len()) as f64;
-    println!("{SOCKETS} sockets, a packet of 172 octets every 20 ms each; about {seconds:.0} s");
+    println!("{streams} streams, a packet of 172 octets every 20 ms each; about {seconds:.0} s");
     let mut nanos: Vec<Vec<u128>> = CASES.iter().map(|_| Vec::new()).collect();
     for _ in 0..TIMES {
         for ((name, case), nanos) in CASES.iter().zip(&mut nanos) {
             if chosen(name) {
                 nanos.push(match case {
-                    Case::Bare(way, count) => measure(*way, *count),
-                    Case::Whole(receive, files) => whole(*receive, *files),
+                    Case::Bare(way, sockets) => measure(*way, *sockets, streams),
+                    Case::Whole(receive, files) => whole(*receive, *files, streams),
                 });
             }
         }
@@ -105,23 +122,25 @@ fn send(from: &UdpSocket, targets: &[SockAddr], rounds: u32) {
         encoded[2..4].copy_from_slice(&(round as u16).to_be_bytes());
         encoded[4..8].copy_from_slice(&(round * 160).to_be_bytes());
         let (head, body) = encoded.split_at(wire::HEADER_BYTES);
-        for (at, part) in targets.chunks(25).enumerate() {
+        let together = targets.len().div_ceil(BURSTS);
+        for (at, part) in targets.chunks(together).enumerate() {
             let part: Vec<_> = part.iter().map(|to| Outgoing { to, head, body }).collect();
             assert_eq!(mmsg::send(from, &part).unwrap(), part.len());
-            let share = PERIOD.mul_f64((at * 25) as f64 / targets.len() as f64);
+            let share = PERIOD.mul_f64((at * together) as f64 / targets.len() as f64);
             let moment = started + PERIOD * round + share;
             std::thread::sleep(moment.saturating_duration_since(Clock::now()));
         }
     }
 }
 
-fn measure(way: Way, count: usize) -> u128 {
+fn measure(way: Way, sockets: Sockets, streams: usize) -> u128 {
+    let count = if matches!(sockets, Sockets::One) { 1 } else { streams };
     let sockets: Vec<UdpSocket> = (0..count).map(|_| socket()).collect();
     let sender = socket();
     let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap());
     let targets: Vec<SockAddr> =
-        addresses.map(mmsg::target).collect::<Vec<_>>().into_iter().cycle().take(SOCKETS).collect();
-    let packets = SOCKETS * ROUNDS as usize;
+        addresses.map(mmsg::target).collect::<Vec<_>>().into_iter().cycle().take(streams).collect();
+    let packets = streams * ROUNDS as usize;
     let receiver = std::thread::spawn(move || way(sockets, packets));
     send(&sender, &targets, ROUNDS);
     // One round more, in case the kernel dropped some on a busy machine.
@@ -139,6 +158,12 @@ fn multishot(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     drained(Multishot::new().unwrap(), sockets, packets)
 }
 
+fn steered(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
+    let range = Range { first: 1_024, last: u16::MAX, shards: 1 };
+    let steering = Arc::new(Steering::attach(range).unwrap());
+    drained(Steered::new(steering, 0, 64 << 20).unwrap(), sockets, packets)
+}
+
 fn drained(mut receive: impl Receive, sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     for (token, socket) in sockets.into_iter().enumerate() {
         receive.watch(token, Rc::new(socket)).unwrap();
@@ -147,7 +172,7 @@ fn drained(mut receive: impl Receive, sockets: Vec<UdpSocket>, packets: usize) -
     let mut taken = 0;
     while taken < packets {
         std::thread::sleep(Duration::from_millis(5));
-        taken += receive.drain(8_192, &mut |datagram| {
+        taken += receive.drain(8_192, &mut |datagram: Datagram| {
             black_box(datagram);
         });
     }
@@ -248,7 +273,7 @@ impl EventSink for Nobody {
 
 /// Real shards, real files: CPU time of the shard's thread and of whoever writes for it, over the
 /// packets it took.
-fn whole(receive: ReceiveBy, files: FilesBy) -> u128 {
+fn whole(receive: ReceiveBy, files: FilesBy, streams: usize) -> u128 {
     let dir = tempfile::tempdir_in(".").unwrap();
     let (arrivals, _taken) = crossbeam::channel::bounded(1_024);
     let (notices, _heard) = tokio::sync::mpsc::unbounded_channel();
@@ -260,12 +285,12 @@ fn whole(receive: ReceiveBy, files: FilesBy) -> u128 {
         events: Arc::new(Nobody),
         notices,
     };
-    let config = RtpConfig { receive, files, ..RtpConfig::default() };
+    let config = RtpConfig { receive, files, calls_max: streams, ..RtpConfig::default() };
     let shards = Shards::start(config, deps).unwrap();
     let sender = socket();
     let from = sender.local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let targets: Vec<SockAddr> = (0..SOCKETS)
+    let targets: Vec<SockAddr> = (0..streams)
         .map(|number| {
             let local = Ipv4Addr::LOCALHOST.into();
             let reservation = runtime.block_on(shards.reserve(local)).unwrap();

@@ -17,6 +17,9 @@ pub const SLABS_RETIRED_MAX: usize = 512;
 pub const DATAGRAMS_PER_TICK_MAX: usize = 8_192;
 /// Most readiness events that are fetched at once.
 pub const EVENTS_MAX: usize = 1_024;
+/// Datagrams that are taken out of a steered socket in one system call: their buffers stay in the
+/// second-level cache.
+pub const STEERED_BATCH: usize = 64;
 /// Buffers that the ring receives into: more than one entry of the kernel fills, few enough to
 /// stay in the cache. When they run out, what waits stays in the sockets' own buffers.
 pub const RING_BUFFERS: u16 = 1_024;

@@ -32,7 +32,8 @@ pub struct Latch {
     latched: Option<Latched>,
     /// The caller has announced a new address since the latch closed.
     moving: bool,
-    candidates: [Option<Candidate>; CANDIDATES],
+    /// At most [`CANDIDATES`]; most callers never need one.
+    candidates: Vec<Candidate>,
     hijacks: u32,
 }
 
@@ -62,7 +63,7 @@ impl Latch {
             announced,
             latched: None,
             moving: false,
-            candidates: [None; CANDIDATES],
+            candidates: Vec::new(),
             hijacks: 0,
         }
     }
@@ -85,7 +86,7 @@ impl Latch {
         }
         self.latched = Some(Latched { source, ssrc: packet.ssrc, heard: now });
         self.moving = false;
-        self.candidates = [None; CANDIDATES];
+        self.candidates = Vec::new();
         Verdict::TakeAndLatch
     }
 
@@ -95,7 +96,7 @@ impl Latch {
         if address.is_some() && address != self.announced {
             self.announced = address;
             self.moving = self.latched.is_some_and(|latched| Some(latched.source) != address);
-            self.candidates = [None; CANDIDATES];
+            self.candidates.clear();
         }
     }
 
@@ -140,19 +141,18 @@ impl Latch {
     /// Packets in a row from this source, this one included.
     fn streak(&mut self, source: SocketAddr, packet: &Packet) -> u32 {
         let fresh = Candidate { source, ssrc: packet.ssrc, sequence: packet.sequence, packets: 1 };
-        let known = self.candidates.iter_mut().flatten().find(|known| known.source == source);
+        let known = self.candidates.iter_mut().find(|known| known.source == source);
         if let Some(known) = known {
             let follows = packet.sequence == known.sequence.wrapping_add(1);
             let packets = if follows && known.ssrc == packet.ssrc { known.packets + 1 } else { 1 };
             *known = Candidate { packets, ..fresh };
             return packets;
         }
-        let weakest = self
-            .candidates
-            .iter_mut()
-            .min_by_key(|slot| slot.map_or(0, |candidate| candidate.packets))
-            .expect("there is at least one slot");
-        *weakest = Some(fresh);
+        if self.candidates.len() < CANDIDATES {
+            self.candidates.push(fresh);
+        } else if let Some(weakest) = self.candidates.iter_mut().min_by_key(|known| known.packets) {
+            *weakest = fresh;
+        }
         1
     }
 }

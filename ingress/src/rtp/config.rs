@@ -15,9 +15,13 @@ use crate::limits::{COMMIT_GATHER, SHARDS_MAX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiveBy {
-    /// By `uring` where a probe at start succeeds, else by `epoll`, saying why.
+    /// By the first of `steered`, `uring` and `epoll` that a probe at start finds to work, saying
+    /// why.
     #[default]
     Auto,
+    /// All ports out of one socket a shard, by an eBPF program at the socket look-up (Linux 5.9 or
+    /// newer, `CAP_BPF` and `CAP_NET_ADMIN`), or do not start.
+    Steered,
     /// `io_uring` multishot (Linux 6.1 or newer), or do not start.
     Uring,
     /// epoll: anywhere, at a higher cost per packet.
@@ -64,7 +68,9 @@ pub struct RtpConfig {
     pub receive_buffer_bytes: usize,
     /// Processors that shards are pinned to, in turn; empty: not pinned.
     pub cpus: Vec<usize>,
-    /// How shards receive: `auto`, `uring` or `epoll`.
+    /// Receive buffer asked of the kernel for each shard's socket where ports are steered to it.
+    pub shard_buffer_bytes: usize,
+    /// How shards receive: `auto`, `steered`, `uring` or `epoll`.
     pub receive: ReceiveBy,
     /// How the journal's files are written: `auto`, `uring` or `threads`.
     pub files: FilesBy,
@@ -83,6 +89,7 @@ impl Default for RtpConfig {
             packets_per_second_max: 0,
             sealed_waiting_max: 10_000,
             receive_buffer_bytes: 64 << 10,
+            shard_buffer_bytes: 64 << 20,
             cpus: Vec::new(),
             receive: ReceiveBy::Auto,
             files: FilesBy::Auto,
@@ -168,6 +175,10 @@ impl RtpConfig {
             let remedy = "set at least 4096";
             return Err(wrong("receive_buffer_bytes", self.receive_buffer_bytes, remedy));
         }
+        if !(64 << 10..=1 << 30).contains(&self.shard_buffer_bytes) {
+            let remedy = "set 65536 (64 KiB) to 1073741824 (1 GiB)";
+            return Err(wrong("shard_buffer_bytes", self.shard_buffer_bytes, remedy));
+        }
         Ok(())
     }
 }
@@ -202,6 +213,8 @@ mod tests {
         assert_eq!(key_of(|c| c.segment_bytes_max = (1 << 20) - 1), Some("segment_bytes_max"));
         assert_eq!(key_of(|c| c.backlog_bytes_max = 0), Some("backlog_bytes_max"));
         assert_eq!(key_of(|c| c.receive_buffer_bytes = 1), Some("receive_buffer_bytes"));
+        assert_eq!(key_of(|c| c.shard_buffer_bytes = 1 << 30), None);
+        assert_eq!(key_of(|c| c.shard_buffer_bytes = 1 + (1 << 30)), Some("shard_buffer_bytes"));
     }
 
     #[test]

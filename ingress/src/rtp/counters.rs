@@ -119,10 +119,11 @@ counters! {
     slabs_pinned,
 }
 
-/// Adds to a counter. One thread writes, so nothing is ordered by it.
+/// Adds to a counter that only the shard's thread writes: nothing is ordered by it, and no locked
+/// instruction is needed.
 pub(crate) fn add(counter: &AtomicU64, count: u64) {
     if count > 0 {
-        counter.fetch_add(count, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 }
 

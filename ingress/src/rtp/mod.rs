@@ -19,6 +19,7 @@ pub mod rtcp;
 mod seats;
 mod shard;
 pub mod slab;
+pub mod steered;
 mod thread;
 mod wakes;
 pub mod wire;
@@ -61,9 +62,9 @@ pub enum RtpError {
     /// The journal's folder.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The operator insists on a ring that cannot be had.
-    #[error("io_uring cannot be used as configured: {0}")]
-    Ring(#[from] Obstacle),
+    /// The operator insists on a way to receive or to write that cannot be had.
+    #[error("what [rtp] asks for cannot be had: {0}")]
+    Way(#[from] Obstacle),
     /// A thread, a ring or a poller could not be made.
     #[error("shard {shard} cannot start: {source}")]
     Shard {
@@ -141,6 +142,7 @@ impl Shards {
         raise_file_limit(config.calls_max);
         probe::check_buffers(&config);
         let ways = probe::choose(&config)?;
+        let steering = probe::steering(&config, &ways)?;
         let journal = JournalDir::open(&deps.journal_dir)?;
         let inheritances = journal.inherit(config.shards)?;
         let desks = AckDesk::for_shards(&deps.acks, config.shards);
@@ -154,7 +156,7 @@ impl Shards {
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
         };
-        let common = Arc::new(Common { config, ways, deps, faults, _journal: journal });
+        let common = Arc::new(Common { config, ways, steering, deps, faults, _journal: journal });
         let mut threads = Vec::new();
         for (index, (inheritance, acks)) in (0..).zip(inheritances.into_iter().zip(desks)) {
             let counters = Arc::new(Counters::default());

@@ -10,7 +10,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::rc::Rc;
 
-use super::receive::{Datagram, Receive, Token};
+use super::receive::{Datagram, Receive, Take, Token};
 use super::slab::Slabs;
 use crate::sys::ring::{Completion, RingError, UdpRing};
 
@@ -82,7 +82,7 @@ impl Receive for Multishot {
         }
     }
 
-    fn drain(&mut self, datagrams_max: usize, take: &mut dyn FnMut(Datagram)) -> usize {
+    fn drain(&mut self, datagrams_max: usize, take: &mut dyn Take) -> usize {
         let mut taken = 0;
         while taken < datagrams_max {
             self.arm_again();
@@ -95,7 +95,7 @@ impl Receive for Multishot {
                     let uses = watched.get(token).filter(|w| w.socket.is_some()).map(|w| w.uses);
                     if uses.is_some_and(|uses| Self::key(token, uses) == key) {
                         slabs.room()[..bytes.len()].copy_from_slice(bytes);
-                        take(Datagram { token, source, bytes: slabs.take(bytes.len()) });
+                        take.take(Datagram { token, source, bytes: slabs.take(bytes.len()) });
                         taken += 1;
                     }
                 }

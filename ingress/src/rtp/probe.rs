@@ -8,18 +8,23 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::config::{FilesBy, ReceiveBy, RtpConfig};
 use super::multishot::Multishot;
-use super::receive::Receive;
+use super::receive::{Datagram, Receive};
+use super::steered::Steered;
 use crate::journal::FilesOn;
 use crate::sys::ring::RingError;
+use crate::sys::steer::{Range, Steering};
 
 /// How shards receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiveWay {
+    /// All ports out of one socket.
+    Steered,
     /// Multishot receive on a ring.
     Multishot,
     /// epoll and `recvfrom`.
@@ -35,7 +40,7 @@ pub struct Ways {
     pub files: FilesOn,
 }
 
-/// Why a ring cannot be used, and what to change.
+/// Why a way cannot be gone, and what to change.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}; {remedy}")]
 pub struct Obstacle {
@@ -43,31 +48,28 @@ pub struct Obstacle {
     remedy: &'static str,
 }
 
-/// Chooses the ways and says why. `Err` when the operator insists on a ring that cannot be had.
+/// Chooses the ways and says why. `Err` when the operator insists on one that cannot be had.
 pub fn choose(config: &RtpConfig) -> Result<Ways, Obstacle> {
-    choose_with(config, aside(receive_one), aside(file_ring))
+    choose_with(config, steer_one(), aside(receive_one), aside(file_ring))
+}
+
+/// Attaches the steering of all ports, where that is the way.
+pub(super) fn steering(config: &RtpConfig, ways: &Ways) -> Result<Option<Arc<Steering>>, Obstacle> {
+    if ways.receive != ReceiveWay::Steered {
+        return Ok(None);
+    }
+    let range = Range { first: config.port_first, last: config.port_last, shards: config.shards };
+    let steering = Steering::attach(range).map_err(|error| cannot_steer("attaching", &error))?;
+    Ok(Some(Arc::new(steering)))
 }
 
 fn choose_with(
     config: &RtpConfig,
+    steered: Result<(), Obstacle>,
     multishot: Result<(), Obstacle>,
     file_ring: Result<(), Obstacle>,
 ) -> Result<Ways, Obstacle> {
-    let receive = match (config.receive, multishot) {
-        (ReceiveBy::Epoll, _) => {
-            info!("Receiving by epoll, as configured; io_uring would cost less per packet.");
-            ReceiveWay::Epoll
-        }
-        (_, Ok(())) => {
-            info!("Receiving by io_uring multishot: a datagram went through it.");
-            ReceiveWay::Multishot
-        }
-        (ReceiveBy::Uring, Err(obstacle)) => return Err(obstacle),
-        (ReceiveBy::Auto, Err(obstacle)) => {
-            warn!(%obstacle, "Receiving by epoll, since io_uring multishot cannot be had.");
-            ReceiveWay::Epoll
-        }
-    };
+    let receive = choose_receiving(config.receive, steered, multishot)?;
     let files = match (config.files, file_ring) {
         (FilesBy::Threads, _) => FilesOn::Threads,
         (_, Ok(())) => FilesOn::Ring,
@@ -78,6 +80,39 @@ fn choose_with(
         }
     };
     Ok(Ways { receive, files })
+}
+
+fn choose_receiving(
+    asked: ReceiveBy,
+    steered: Result<(), Obstacle>,
+    multishot: Result<(), Obstacle>,
+) -> Result<ReceiveWay, Obstacle> {
+    match (asked, steered) {
+        (ReceiveBy::Auto | ReceiveBy::Steered, Ok(())) => {
+            info!("Receiving all ports out of one socket a shard: a datagram was steered there.");
+            return Ok(ReceiveWay::Steered);
+        }
+        (ReceiveBy::Steered, Err(obstacle)) => return Err(obstacle),
+        (ReceiveBy::Auto, Err(obstacle)) => {
+            info!(%obstacle, "Ports cannot be steered to one socket, which would cost least.");
+        }
+        (ReceiveBy::Uring | ReceiveBy::Epoll, _) => {}
+    }
+    match (asked, multishot) {
+        (ReceiveBy::Epoll, _) => {
+            info!("Receiving by epoll, as configured; steering would cost less per packet.");
+            Ok(ReceiveWay::Epoll)
+        }
+        (_, Ok(())) => {
+            info!("Receiving by io_uring multishot: a datagram went through it.");
+            Ok(ReceiveWay::Multishot)
+        }
+        (ReceiveBy::Uring, Err(obstacle)) => Err(obstacle),
+        (_, Err(obstacle)) => {
+            warn!(%obstacle, "Receiving by epoll, since io_uring multishot cannot be had.");
+            Ok(ReceiveWay::Epoll)
+        }
+    }
 }
 
 /// Says when the kernel gives sockets less room than configured.
@@ -109,35 +144,67 @@ fn aside(attempt: fn() -> Result<(), Obstacle>) -> Result<(), Obstacle> {
     thread.join().unwrap_or_else(|_| Err(explain("the probe", &io::Error::other("a panic"))))
 }
 
-/// Receives one datagram.
+/// Receives one datagram by multishot.
 fn receive_one() -> Result<(), Obstacle> {
     let mut receive = Multishot::new().map_err(|error| match error {
         RingError::SetUp(error) => explain("io_uring_setup", &error),
         RingError::Buffers(error) => explain("the ring of provided buffers", &error),
     })?;
-    let socket = |step| {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            let address = socket.local_addr()?;
-            Ok((socket, address))
-        });
-        socket.map_err(|error| explain(step, &error))
-    };
-    let (ours, to) = socket("a socket to try with")?;
-    let (other, _) = socket("a socket to try with")?;
-    receive.watch(0, Rc::new(ours)).map_err(|error| explain("multishot receive", &error))?;
-    let mut came = false;
-    for _ in 0..TRIES {
-        other.send_to(b"probe", to).map_err(|error| explain("sending to ourselves", &error))?;
-        receive.drain(1, &mut |datagram| came = datagram.bytes[..] == b"probe"[..]);
-        if came {
-            return Ok(());
-        }
-    }
-    Err(Obstacle {
+    let came = hands_over(&mut receive).map_err(|error| explain("multishot receive", &error))?;
+    let silent = Obstacle {
         why: "multishot receive hands over nothing".into(),
         remedy: "use Linux 6.1 or newer, or set receive = \"epoll\"",
-    })
+    };
+    came.then_some(()).ok_or(silent)
+}
+
+/// Receives one datagram that was steered.
+fn steer_one() -> Result<(), Obstacle> {
+    let attempt = || {
+        let range = Range { first: 1_024, last: u16::MAX, shards: 1 };
+        let steering = Arc::new(Steering::attach(range)?);
+        hands_over(&mut Steered::new(steering, 0, PROBE_BUFFER_BYTES)?)
+    };
+    let came = attempt().map_err(|error| cannot_steer("the eBPF program", &error))?;
+    let silent = Obstacle {
+        why: "a steered datagram does not arrive".into(),
+        remedy: "see whether another program at the socket look-up takes the RTP ports \
+                 (bpftool net show), or set receive = \"uring\"",
+    };
+    came.then_some(()).ok_or(silent)
+}
+
+/// Whether a datagram to a watched socket comes out of a receiver.
+fn hands_over(receive: &mut dyn Receive) -> io::Result<bool> {
+    let socket = || {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        Ok::<_, io::Error>(socket)
+    };
+    let (ours, other) = (socket()?, socket()?);
+    let to = ours.local_addr()?;
+    receive.watch(0, Rc::new(ours))?;
+    let mut came = false;
+    for _ in 0..TRIES {
+        other.send_to(b"probe", to)?;
+        receive.drain(1, &mut |datagram: Datagram| came = datagram.bytes[..] == b"probe"[..]);
+        if came {
+            break;
+        }
+    }
+    Ok(came)
+}
+
+fn cannot_steer(step: &str, error: &io::Error) -> Obstacle {
+    let remedy = match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "give the service CAP_BPF and CAP_NET_ADMIN (AmbientCapabilities=, setcap), and allow \
+             bpf(2) where a seccomp profile forbids it"
+        }
+        Some(libc::ENOMEM) => "raise the locked-memory limit (LimitMEMLOCK=infinity, ulimit -l)",
+        _ => "use Linux 5.9 or newer with BPF, or set receive = \"uring\"",
+    };
+    Obstacle { why: format!("{step} at the socket look-up failed: {error}"), remedy }
 }
 
 /// Sets up what tokio-uring needs.
@@ -185,6 +252,8 @@ fn remedy(error: &io::Error, disabled: Option<&str>) -> &'static str {
     }
 }
 
+/// Receive buffer of a probe.
+const PROBE_BUFFER_BYTES: usize = 64 << 10;
 /// Looks before the probe gives up; loopback needs one.
 const TRIES: usize = 100;
 
@@ -203,25 +272,29 @@ mod tests {
     #[test]
     fn what_works_is_taken_and_what_does_not_falls_back() {
         let auto = config(ReceiveBy::Auto, FilesBy::Auto);
-        let fast = Ways { receive: ReceiveWay::Multishot, files: FilesOn::Ring };
+        let best = Ways { receive: ReceiveWay::Steered, files: FilesOn::Ring };
+        let ring = Ways { receive: ReceiveWay::Multishot, files: FilesOn::Ring };
         let plain = Ways { receive: ReceiveWay::Epoll, files: FilesOn::Threads };
-        assert_eq!(choose_with(&auto, Ok(()), Ok(())).unwrap(), fast);
-        assert_eq!(choose_with(&auto, refused(), refused()).unwrap(), plain);
-        let old = choose_with(&auto, refused(), Ok(())).unwrap();
+        assert_eq!(choose_with(&auto, Ok(()), Ok(()), Ok(())).unwrap(), best);
+        assert_eq!(choose_with(&auto, refused(), Ok(()), Ok(())).unwrap(), ring);
+        assert_eq!(choose_with(&auto, refused(), refused(), refused()).unwrap(), plain);
+        let old = choose_with(&auto, refused(), refused(), Ok(())).unwrap();
         assert_eq!(old, Ways { receive: ReceiveWay::Epoll, files: FilesOn::Ring });
         let asked = config(ReceiveBy::Epoll, FilesBy::Threads);
-        assert_eq!(choose_with(&asked, Ok(()), Ok(())).unwrap(), plain);
+        assert_eq!(choose_with(&asked, Ok(()), Ok(()), Ok(())).unwrap(), plain);
+        let asked = config(ReceiveBy::Uring, FilesBy::Auto);
+        assert_eq!(choose_with(&asked, Ok(()), Ok(()), Ok(())).unwrap(), ring);
     }
 
     #[test]
-    fn who_insists_on_a_ring_that_cannot_be_had_is_told_why() {
+    fn who_insists_on_what_cannot_be_had_is_told_why() {
+        let steered = config(ReceiveBy::Steered, FilesBy::Auto);
+        let error = choose_with(&steered, refused(), Ok(()), Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "no; change it");
         let receive = config(ReceiveBy::Uring, FilesBy::Auto);
-        assert_eq!(
-            choose_with(&receive, refused(), Ok(())).unwrap_err().to_string(),
-            "no; change it"
-        );
+        assert!(choose_with(&receive, Ok(()), refused(), Ok(())).is_err());
         let files = config(ReceiveBy::Auto, FilesBy::Uring);
-        assert!(choose_with(&files, Ok(()), refused()).is_err());
+        assert!(choose_with(&files, Ok(()), Ok(()), refused()).is_err());
     }
 
     #[test]
@@ -235,6 +308,8 @@ mod tests {
         assert!(remedy(libc::EINVAL, None).contains("Linux 6.1"));
         assert!(remedy(libc::ENOMEM, None).contains("LimitMEMLOCK"));
         assert!(remedy(libc::EMFILE, None).contains("LimitNOFILE"));
+        let forbidden = cannot_steer("a step", &io::Error::from_raw_os_error(libc::EPERM));
+        assert!(forbidden.to_string().contains("CAP_BPF"));
     }
 
     #[test]

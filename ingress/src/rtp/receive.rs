@@ -2,8 +2,8 @@
 //!
 //! In: sockets to watch. Out: datagrams with their source, in slabs. [`Readiness`] runs anywhere:
 //! it asks the kernel once per tick which sockets have something (level-triggered epoll) and reads
-//! each with one `recvfrom`. Where the kernel allows it, [`Multishot`](super::multishot::Multishot)
-//! takes its place behind [`Receive`]. Every source is seen, so third parties are counted rather
+//! each with one `recvfrom`. Where the kernel allows it, [`Steered`](super::steered::Steered) or
+//! [`Multishot`](super::multishot::Multishot) takes its place behind [`Receive`]. Every source is seen, so third parties are counted rather
 //! than filtered. Knows nothing of RTP.
 
 use std::io;
@@ -32,6 +32,21 @@ pub struct Datagram {
     pub bytes: BytesMut,
 }
 
+/// Who takes what is received. Closures do.
+pub trait Take {
+    /// A datagram of this socket is among the next: what it needs may be fetched into the cache.
+    fn expect(&self, _token: Token) {}
+
+    /// Takes a datagram.
+    fn take(&mut self, datagram: Datagram);
+}
+
+impl<F: FnMut(Datagram)> Take for F {
+    fn take(&mut self, datagram: Datagram) {
+        self(datagram);
+    }
+}
+
 /// A way to read many UDP sockets from one thread.
 pub trait Receive {
     /// Watches a non-blocking socket.
@@ -41,10 +56,16 @@ pub trait Receive {
     fn forget(&mut self, token: Token);
 
     /// Hands over what has arrived, at most `datagrams_max`, without waiting. Returns how many.
-    fn drain(&mut self, datagrams_max: usize, take: &mut dyn FnMut(Datagram)) -> usize;
+    fn drain(&mut self, datagrams_max: usize, take: &mut dyn Take) -> usize;
 
     /// Slabs made so far and slabs that are pinned by views.
     fn slabs(&self) -> (u64, usize);
+
+    /// Datagrams that the kernel dropped so far at sockets of the receiver's own, not at those that
+    /// it watches.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// Level-triggered epoll and one `recvfrom` per datagram.
@@ -72,12 +93,12 @@ impl Readiness {
         })
     }
 
-    fn read(&mut self, token: Token, take: &mut dyn FnMut(Datagram)) -> bool {
+    fn read(&mut self, token: Token, take: &mut dyn Take) -> bool {
         let Some(Some(socket)) = self.sockets.get(token) else { return false };
         // Any error means "nothing to read here now": an ICMP error that the socket reports was
         // consumed by reading it, and a broken socket is closed with its call.
         let Ok((len, source)) = socket.recv_from(self.slabs.room()) else { return false };
-        take(Datagram { token, source, bytes: self.slabs.take(len) });
+        take.take(Datagram { token, source, bytes: self.slabs.take(len) });
         true
     }
 }
@@ -104,7 +125,7 @@ impl Receive for Readiness {
         }
     }
 
-    fn drain(&mut self, datagrams_max: usize, take: &mut dyn FnMut(Datagram)) -> usize {
+    fn drain(&mut self, datagrams_max: usize, take: &mut dyn Take) -> usize {
         let mut taken = 0;
         let mut events = std::mem::take(&mut self.events);
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -134,8 +155,12 @@ impl Receive for Readiness {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::rtp::multishot::Multishot;
+    use crate::rtp::steered::Steered;
+    use crate::sys::steer::{Range, Steering};
 
     fn socket() -> (Rc<UdpSocket>, SocketAddr) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -148,6 +173,11 @@ mod tests {
     fn each_way(test: impl Fn(&mut dyn Receive)) {
         test(&mut Readiness::new().unwrap());
         test(&mut Multishot::new().unwrap());
+        // Who may not attach programs has seen the refusal in the tests of `sys::steer`.
+        let range = Range { first: 1_024, last: u16::MAX, shards: 1 };
+        if let Ok(steering) = Steering::attach(range) {
+            test(&mut Steered::new(Arc::new(steering), 0, 64 << 20).unwrap());
+        }
     }
 
     #[test]
@@ -163,13 +193,15 @@ mod tests {
                 sender.send_to(&[number], to).unwrap();
             }
             let mut got = Vec::new();
-            let taken = receive.drain(100, &mut |d| got.push((d.token, d.bytes[0], d.source)));
+            let taken = receive.drain(100, &mut |d: Datagram| {
+                got.push((d.token, d.bytes[0], d.source));
+            });
             assert_eq!(taken, 20);
             got.sort_unstable();
             let from = sender.local_addr().unwrap();
             let want: Vec<_> = (0..20).step_by(2).map(|n| (0, n, from)).collect();
             assert_eq!(got[..10], want);
-            assert_eq!(receive.drain(100, &mut |_| ()), 0);
+            assert_eq!(receive.drain(100, &mut |_: Datagram| ()), 0);
         });
     }
 
@@ -182,12 +214,14 @@ mod tests {
             sender.send_to(&[1], to_one).unwrap();
             receive.forget(3);
             sender.send_to(&[2], to_one).unwrap();
-            assert_eq!(receive.drain(100, &mut |_| ()), 0);
+            assert_eq!(receive.drain(100, &mut |_: Datagram| ()), 0);
             let (two, to_two) = socket();
             receive.watch(3, two).unwrap();
             sender.send_to(&[3], to_two).unwrap();
             let mut got = Vec::new();
-            receive.drain(100, &mut |datagram| got.push((datagram.token, datagram.bytes[0])));
+            receive.drain(100, &mut |datagram: Datagram| {
+                got.push((datagram.token, datagram.bytes[0]))
+            });
             assert_eq!(got, [(3, 3)]);
         });
     }
@@ -203,7 +237,7 @@ mod tests {
                     sender.send_to(&vec![0; len], to_one).unwrap();
                 }
                 let mut got = Vec::new();
-                receive.drain(100, &mut |datagram| got.push(datagram.bytes.len()));
+                receive.drain(100, &mut |datagram: Datagram| got.push(datagram.bytes.len()));
                 assert_eq!(got, [0, 2, 0, 0, 1], "{round}");
             }
         });
@@ -221,7 +255,10 @@ mod tests {
             let mut got = Vec::new();
             for want in [7, 7, 16, 0] {
                 let max = if want == 7 { 7 } else { 100 };
-                assert_eq!(receive.drain(max, &mut |datagram| got.push(datagram.bytes[0])), want);
+                assert_eq!(
+                    receive.drain(max, &mut |datagram: Datagram| got.push(datagram.bytes[0])),
+                    want
+                );
             }
             assert_eq!(got, (0..30).collect::<Vec<_>>());
         });
@@ -241,7 +278,7 @@ mod tests {
                     sender.send_to(&[round], *to).unwrap();
                 }
                 let mut counts = vec![0; sockets.len()];
-                receive.drain(usize::MAX, &mut |datagram| {
+                receive.drain(usize::MAX, &mut |datagram: Datagram| {
                     assert_eq!(datagram.bytes[0], round);
                     counts[datagram.token] += 1;
                 });

@@ -25,7 +25,7 @@ use super::command::Command;
 use super::counters::{add, set};
 use super::line::{Drops, Line, Stage, Talk, World};
 use super::ports::Ports;
-use super::receive::Receive;
+use super::receive::{Datagram, Receive, Take, Token};
 use super::seats::Ticket;
 use super::wakes::Wakes;
 use crate::limits::{
@@ -33,6 +33,33 @@ use crate::limits::{
     SENT_LATE, TICK,
 };
 use crate::media::{AdmissionError, RemoteChange, Reservation};
+use crate::sys::prefetch;
+
+/// Hands each datagram to its line.
+struct Taker<'a> {
+    now: Instant,
+    lines: &'a mut Vec<Option<Line>>,
+    wakes: &'a mut Wakes,
+    world: &'a mut World,
+}
+
+impl Take for Taker<'_> {
+    fn expect(&self, token: Token) {
+        if let Some(Some(Line { stage: Stage::Up(talk), .. })) = self.lines.get(token / 2) {
+            prefetch::soon(&**talk);
+        }
+    }
+
+    fn take(&mut self, datagram: Datagram) {
+        let slot = datagram.token / 2;
+        let Some(Some(line)) = self.lines.get_mut(slot) else { return };
+        if datagram.token % 2 == 1 {
+            line.take_report(self.now, &datagram, self.world);
+        } else if let Some(until) = line.take_packet(self.now, datagram, self.world) {
+            self.wakes.note(slot, until);
+        }
+    }
+}
 
 /// The state of one shard's thread.
 pub(super) struct Shard {
@@ -53,6 +80,8 @@ pub(super) struct Shard {
     next_rounds: Instant,
     /// Longest that this shard came late to its work since the last rounds.
     late: Duration,
+    /// Packets that the kernel dropped at the receiver's own sockets, at the last rounds.
+    dropped: u64,
     /// Packets at the last rounds, and when those were.
     counted: (u64, Instant),
     draining: Option<Draining>,
@@ -84,6 +113,7 @@ impl Shard {
             next_flush: Instant::default(),
             next_rounds: Instant::default(),
             late: Duration::ZERO,
+            dropped: 0,
             counted: (0, Instant::default()),
             draining: None,
             quitting: false,
@@ -302,21 +332,23 @@ impl Shard {
 
     fn receive(&mut self, now: Instant) {
         let Self { receive, lines, wakes, world, .. } = self;
-        receive.drain(DATAGRAMS_PER_TICK_MAX, &mut |datagram| {
-            let slot = datagram.token / 2;
-            let Some(Some(line)) = lines.get_mut(slot) else { return };
-            if datagram.token % 2 == 1 {
-                line.take_report(now, &datagram, world);
-            } else if let Some(until) = line.take_packet(now, datagram, world) {
-                wakes.note(slot, until);
-            }
-        });
+        receive.drain(DATAGRAMS_PER_TICK_MAX, &mut Taker { now, lines, wakes, world });
     }
 
     fn rounds(&mut self, now: Instant) {
         let (made, pinned) = self.receive.slabs();
         set(&self.world.counters.slabs_made, made);
         set(&self.world.counters.slabs_pinned, pinned as u64);
+        let dropped = self.receive.dropped();
+        let before = std::mem::replace(&mut self.dropped, dropped);
+        let fresh = dropped.saturating_sub(before);
+        if fresh > 0 {
+            warn!(
+                shard = self.index,
+                fresh, "The kernel dropped packets that nobody read in time."
+            );
+        }
+        add(&self.world.counters.kernel_dropped, fresh);
         let counters = &self.world.counters;
         let late = std::mem::take(&mut self.late).as_micros();
         set(&counters.turn_late_micros, u64::try_from(late).unwrap_or(u64::MAX));

@@ -20,13 +20,17 @@ use super::ports::Ports;
 use super::probe::{ReceiveWay, Ways};
 use super::receive::{Readiness, Receive};
 use super::shard::Shard;
+use super::steered::Steered;
 use crate::journal::{AckDesk, DiskPlace, Faults, FilesOn, Inheritance, JournalDir, Keeper};
 use crate::limits::FILE_THREADS_MAX;
+use crate::sys::steer::Steering;
 
 /// What all shards share.
 pub(super) struct Common {
     pub(super) config: RtpConfig,
     pub(super) ways: Ways,
+    /// What steers ports to shards, where that is the way.
+    pub(super) steering: Option<Arc<Steering>>,
     pub(super) deps: ShardDeps,
     pub(super) faults: Option<Arc<dyn Faults>>,
     /// Locked until the last thread has ended.
@@ -64,8 +68,8 @@ impl Seed {
         let Common { config, ways, .. } = &*self.common;
         pin(self.index, &config.cpus);
         let index = self.index;
-        let made =
-            receiver(ways.receive).and_then(|receive| Ok((receive, Runner::new(ways.files)?)));
+        let made = receiver(&self.common, index)
+            .and_then(|receive| Ok((receive, Runner::new(ways.files)?)));
         let (receive, runner) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -119,10 +123,15 @@ impl Seed {
     }
 }
 
-fn receiver(way: ReceiveWay) -> io::Result<Box<dyn Receive>> {
-    Ok(match way {
-        ReceiveWay::Multishot => Box::new(Multishot::new().map_err(io::Error::other)?),
-        ReceiveWay::Epoll => Box::new(Readiness::new()?),
+fn receiver(common: &Common, shard: u16) -> io::Result<Box<dyn Receive>> {
+    let Common { config, ways, steering, .. } = common;
+    Ok(match (steering, ways.receive) {
+        (Some(steering), _) => {
+            let steering = Arc::clone(steering);
+            Box::new(Steered::new(steering, shard, config.shard_buffer_bytes)?)
+        }
+        (None, ReceiveWay::Multishot) => Box::new(Multishot::new().map_err(io::Error::other)?),
+        (None, _) => Box::new(Readiness::new()?),
     })
 }
 

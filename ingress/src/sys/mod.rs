@@ -3,7 +3,10 @@
 //! In: sockets. Out: borrowed bytes and counts, by safe functions whose contracts the compiler
 //! checks. Everything outside this folder is free of `unsafe`. Knows nothing of RTP.
 
+pub mod addressed;
 pub mod memory;
 pub mod mmsg;
+pub mod prefetch;
 pub mod ring;
 pub mod socket;
+pub mod steer;

@@ -1,8 +1,8 @@
 //! What the kernel knows of a socket and no safe crate asks for.
 //!
-//! In: a socket. Out: how many datagrams it threw away because nobody read them in time. Knows
-//! nothing of who the socket belongs to.
-#![allow(unsafe_code, reason = "getsockopt with an option that no safe crate knows")]
+//! In: a socket. Out: how many datagrams it threw away because nobody read them in time; a receive
+//! buffer of any size. Knows nothing of who the socket belongs to.
+#![allow(unsafe_code, reason = "socket options that no safe crate at hand knows")]
 
 use std::io;
 use std::os::fd::AsFd;
@@ -39,6 +39,27 @@ pub fn dropped(socket: &impl AsFd) -> io::Result<u32> {
         return Err(io::ErrorKind::Unsupported.into());
     }
     Ok(counts[DROPS_AT])
+}
+
+/// Gives a socket a receive buffer, beyond `net.core.rmem_max` where the process may
+/// (`CAP_NET_ADMIN`), else up to it.
+pub fn set_receive_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let set = |option| {
+        // SAFETY: the descriptor is open as long as it is borrowed; the value is an int, as long
+        // as said.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw const bytes).cast(),
+                size_of_val(&bytes) as libc::socklen_t,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    set(libc::SO_RCVBUFFORCE).or_else(|_| set(libc::SO_RCVBUF))
 }
 
 #[cfg(test)]

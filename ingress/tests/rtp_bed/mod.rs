@@ -69,7 +69,7 @@ impl Bed {
         arrivals_max: usize,
         change: impl FnOnce(&mut RtpConfig),
     ) -> Self {
-        let mut config = RtpConfig { receive_buffer_bytes: 1 << 20, ..portable_or_fast() };
+        let mut config = RtpConfig { receive_buffer_bytes: 1 << 20, ..way_of_this_binary() };
         change(&mut config);
         let (arrivals_in, arrivals) = bounded(arrivals_max);
         let (notices_in, notices) = tokio::sync::mpsc::unbounded_channel();
@@ -127,13 +127,16 @@ impl Drop for Bed {
     }
 }
 
-/// Test binaries whose name ends in `_portable` repeat another's tests without any `io_uring`.
-fn portable_or_fast() -> RtpConfig {
-    let portable = env!("CARGO_CRATE_NAME").ends_with("_portable");
-    let (receive, files) = if portable {
+/// The way that the name of the test binary asks for: `…_portable` and `…_multishot` repeat the
+/// tests of another, which take what `auto` finds (steering, where the machine allows it).
+fn way_of_this_binary() -> RtpConfig {
+    let name = env!("CARGO_CRATE_NAME");
+    let (receive, files) = if name.ends_with("_portable") {
         (ReceiveBy::Epoll, FilesBy::Threads)
-    } else {
+    } else if name.ends_with("_multishot") {
         (ReceiveBy::Uring, FilesBy::Uring)
+    } else {
+        (ReceiveBy::Auto, FilesBy::Uring)
     };
     RtpConfig { receive, files, ..RtpConfig::default() }
 }

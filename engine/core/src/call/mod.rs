@@ -160,16 +160,17 @@ impl Call {
             return;
         }
         self.now = now;
+        let mut ended = None;
         match input {
             Input::Connected => self.connect(),
-            Input::Packet { source, packet } => self.take(source, packet),
+            Input::Packet { source, packet } => ended = self.take(source, packet),
             Input::Remote { address, sends, receives } => self.redirect(address, sends, receives),
             Input::HungUp => self.finish(EndReason::HungUp, false),
             Input::Stop(reason) => self.finish(reason, true),
             Input::Flush => self.outbox.extend(self.recorder.flush().map(Output::Chunk)),
             Input::Tick => {}
         }
-        self.advance();
+        self.advance(ended);
     }
 
     /// The next thing to do.
@@ -192,16 +193,27 @@ impl Call {
         }
     }
 
-    fn take(&mut self, source: SocketAddr, packet: Packet) {
+    /// Takes a packet; the reason if the recording is over by it.
+    fn take(&mut self, source: SocketAddr, packet: Packet) -> Option<EndReason> {
         match self.latch.judge(self.now, source, &packet) {
-            Verdict::Refuse | Verdict::Wait => return,
+            Verdict::Refuse | Verdict::Wait => return None,
             Verdict::Take => {}
             Verdict::TakeAndLatch => self.outbox.push_back(Output::Latched(source)),
         }
         self.clocks.heard = self.now;
         // A caller that sends has our answer, even if its ACK was lost.
         self.connect();
-        self.jitter.handle(self.now, jitter::Input::Packet(packet));
+        match self.jitter.pass(self.now, packet) {
+            Ok(released) => {
+                // A beep that ends now ends before this packet.
+                self.play();
+                self.record_one(&released)
+            }
+            Err(packet) => {
+                self.jitter.handle(self.now, jitter::Input::Packet(packet));
+                None
+            }
+        }
     }
 
     fn redirect(&mut self, address: Option<SocketAddr>, sends: bool, receives: bool) {
@@ -225,14 +237,14 @@ impl Call {
         }
     }
 
-    /// Goes on as far as it can at this moment.
-    fn advance(&mut self) {
+    /// Goes on as far as it can at this moment, or ends the recording for a reason known already.
+    fn advance(&mut self, ended: Option<EndReason>) {
         if self.phase == Phase::Over {
             return;
         }
         self.play();
         self.jitter.handle(self.now, jitter::Input::Tick);
-        if let Some(reason) = self.record().or_else(|| self.expired()) {
+        if let Some(reason) = ended.or_else(|| self.record()).or_else(|| self.expired()) {
             self.end_recording(reason);
         }
     }
@@ -290,28 +302,33 @@ impl Call {
                     return None;
                 }
             };
-            // What the caller said before the end of the beep is not part of the message.
-            let wanted = self.phase == Phase::Recording
-                && self.ended.is_none()
-                && released.arrival >= self.clocks.recording;
-            if released.payload_type == self.plan.payload_type {
-                if wanted {
-                    self.keep(&released);
-                }
-            } else if Some(released.payload_type) == self.plan.digit_payload_type
-                && let Some(key) =
-                    self.keys.press(released.timestamp, released.marker, &released.payload)
-                && wanted
-            {
-                self.recorder.key(released.ticks, key);
-                if key == '#' {
-                    return Some(EndReason::Pound);
-                }
-            }
-            if wanted && self.recorder.is_full() {
-                return Some(EndReason::Full);
+            if let Some(reason) = self.record_one(&released) {
+                return Some(reason);
             }
         }
+    }
+
+    /// Takes one packet in its order; the reason if the recording is over by it.
+    fn record_one(&mut self, released: &Released) -> Option<EndReason> {
+        // What the caller said before the end of the beep is not part of the message.
+        let wanted = self.phase == Phase::Recording
+            && self.ended.is_none()
+            && released.arrival >= self.clocks.recording;
+        if released.payload_type == self.plan.payload_type {
+            if wanted {
+                self.keep(released);
+            }
+        } else if Some(released.payload_type) == self.plan.digit_payload_type
+            && let Some(key) =
+                self.keys.press(released.timestamp, released.marker, &released.payload)
+            && wanted
+        {
+            self.recorder.key(released.ticks, key);
+            if key == '#' {
+                return Some(EndReason::Pound);
+            }
+        }
+        (wanted && self.recorder.is_full()).then_some(EndReason::Full)
     }
 
     fn keep(&mut self, released: &Released) {

@@ -57,15 +57,15 @@ impl Previous {
 pub(super) enum Parked {
     None,
     /// So far ahead that the ring has no room for it.
-    Far(Held),
+    Far(Box<Held>),
     /// The first two of a new stream.
-    Restart(Held, Held),
+    Restart(Box<Held>, Box<Held>),
 }
 
 impl Jitter {
     /// A packet that does not fit the stream. RFC 3550 A.1: two in a row are a new stream, one is
     /// an accident; unlike there, the first of the two is kept.
-    pub(super) fn doubt(&mut self, held: Held) {
+    pub(super) fn doubt(&mut self, held: Box<Held>) {
         let clock_hz = self.config.codec.clock_hz();
         if self.previous.is_some_and(|previous| previous.sent(&held, clock_hz)) {
             self.stats.late += 1;
@@ -104,7 +104,7 @@ impl Jitter {
             Parked::None => false,
             Parked::Far(held) => {
                 self.give_up_before(held.seq + 1 - REORDER_PACKETS_MAX as u64);
-                self.hold(held);
+                self.hold(*held);
                 true
             }
             Parked::Restart(mut first, mut second) => {
@@ -122,8 +122,8 @@ impl Jitter {
                 second.seq = first.seq + u64::from(step.unsigned_abs());
                 self.timeline.rejoin();
                 self.begin(first.packet.ssrc, first.seq);
-                self.fit(first);
-                self.fit(second);
+                self.fit(*first);
+                self.fit(*second);
                 true
             }
         }

@@ -62,6 +62,8 @@ pub struct ChunkWriter {
     recording: RecordingId,
     number: u32,
     buffer: BytesMut,
+    /// The chunk before: once the disk and the engine are done with it, its memory serves again.
+    before: Option<Bytes>,
 }
 
 impl ChunkWriter {
@@ -72,7 +74,8 @@ impl ChunkWriter {
 
     /// A writer that goes on behind the chunks before `number`.
     pub fn resume(recording: RecordingId, number: u32, bytes_hint: usize) -> Self {
-        let mut writer = Self { recording, number, buffer: BytesMut::with_capacity(bytes_hint) };
+        let mut writer =
+            Self { recording, number, buffer: BytesMut::with_capacity(bytes_hint), before: None };
         writer.buffer.put_bytes(0, CHUNK_HEADER_BYTES);
         writer
     }
@@ -106,12 +109,14 @@ impl ChunkWriter {
         entry::append(&mut self.buffer, KIND_SEALED, 0, ticks, |body| put_sealed(body, sealed));
     }
 
-    /// Finishes what waits into a chunk; `None` when nothing waits. `bytes_hint` sizes the next.
+    /// Finishes what waits into a chunk; `None` when nothing waits. `bytes_hint` sizes the next; 0
+    /// if there will be none.
     pub fn finish(&mut self, bytes_hint: usize) -> Option<Bytes> {
         if self.pending_bytes() == 0 {
             return None;
         }
-        let mut chunk = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(bytes_hint));
+        let next = self.next_buffer(bytes_hint);
+        let mut chunk = std::mem::replace(&mut self.buffer, next);
         self.buffer.put_bytes(0, CHUNK_HEADER_BYTES);
         let body_bytes = (chunk.len() - CHUNK_HEADER_BYTES) as u32;
         chunk[0..4].copy_from_slice(&MAGIC);
@@ -121,7 +126,20 @@ impl ChunkWriter {
         let crc = checksum(&chunk);
         chunk[CRC_AT..CHUNK_HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
         self.number += 1;
-        Some(chunk.freeze())
+        let chunk = chunk.freeze();
+        self.before = (bytes_hint > 0).then(|| chunk.clone());
+        Some(chunk)
+    }
+
+    /// An empty buffer: the last but one's memory if nobody holds it any more.
+    fn next_buffer(&mut self, bytes_hint: usize) -> BytesMut {
+        let before = self.before.take().and_then(|chunk| chunk.try_into_mut().ok());
+        // What an interval brings varies by a packet or two.
+        let least = bytes_hint - bytes_hint / 8;
+        let fits = |buffer: &BytesMut| (least..=4 * bytes_hint).contains(&buffer.capacity());
+        let mut buffer = before.filter(fits).unwrap_or_else(|| BytesMut::with_capacity(bytes_hint));
+        buffer.clear();
+        buffer
     }
 }
 

@@ -183,6 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_serves_again_once_nobody_holds_it_and_not_before() {
+        let mut writer = ChunkWriter::new(opened().recording, 1_000);
+        let mut chunk = |octet: u8| {
+            writer.frame(RtpTicks(0), false, &[octet; 700]);
+            writer.finish(1_000).unwrap()
+        };
+        let first = chunk(1);
+        let place = first.as_ptr();
+        let second = chunk(2);
+        drop(first);
+        let third = chunk(3);
+        assert_ne!(third.as_ptr(), place, "it was still held when the next was begun");
+        let place = third.as_ptr();
+        drop(third);
+        let fourth = chunk(4);
+        let fifth = chunk(5);
+        assert_eq!(fifth.as_ptr(), place, "nobody held it when the fourth was finished");
+        for (octet, chunk) in [(2, second), (4, fourth), (5, fifth)] {
+            assert!(chunk.ends_with(&[octet; 700]), "what is held keeps its octets");
+        }
+    }
+
+    #[test]
     fn any_single_flipped_bit_is_noticed() {
         let (_, parts) = recording();
         for at in 0..parts[0].len() {
