@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ingress::rtp::wire;
 use ingress::sys::mmsg::{self, Outgoing};
 
-use crate::{PERIOD, packet};
+use crate::{PERIOD, cpu_time, packet};
 
 const SLOTS: usize = 20;
 const BATCH: usize = 64;
@@ -51,7 +51,17 @@ impl Generator {
         self.socket.local_addr().unwrap().port()
     }
 
-    pub(crate) fn run(&self, ports: &[u16], seconds: u64) -> Sent {
+    /// One packet to each port, unpaced.
+    pub(crate) fn run_round(&self, ports: &[u16]) {
+        let wire = wire::encode(&packet(0, 0));
+        for port in ports {
+            // Who has ended already needs none.
+            let _ = self.socket.send_to(&wire, (Ipv4Addr::LOCALHOST, *port));
+        }
+    }
+
+    /// Sends for so long; `halfway` is called once, in the middle.
+    pub(crate) fn run(&self, ports: &[u16], seconds: u64, halfway: &mut dyn FnMut()) -> Sent {
         let mut slots: Vec<Vec<Stream>> = (0..SLOTS).map(|_| Vec::new()).collect();
         for (call, port) in ports.iter().enumerate() {
             let to = mmsg::target((Ipv4Addr::LOCALHOST, *port).into());
@@ -70,6 +80,9 @@ impl Generator {
         let cpu = cpu_time();
         let started = Instant::now();
         for round in 0..rounds {
+            if round == rounds / 2 {
+                halfway();
+            }
             for (slot, streams) in slots.iter_mut().enumerate() {
                 let due = started + PERIOD * round + PERIOD / SLOTS as u32 * slot as u32;
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -106,9 +119,4 @@ impl Generator {
             rest = &rest[taken + stopped..];
         }
     }
-}
-
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a load test that cannot be set up must end")]
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
 
+mod floor;
 mod generator;
 mod report;
 mod sink;
@@ -34,6 +35,10 @@ struct Order {
     seconds: u64,
     receive: String,
     files: String,
+    /// How long the disk stands still in the middle.
+    stall: u64,
+    /// How long each floor is measured; 0: not at all.
+    floor_seconds: u64,
     json: String,
 }
 
@@ -44,6 +49,8 @@ impl Order {
             seconds: 10,
             receive: "auto".into(),
             files: "auto".into(),
+            stall: 0,
+            floor_seconds: 5,
             json: "load.json".into(),
         };
         let mut arguments = std::env::args().skip(1);
@@ -54,8 +61,12 @@ impl Order {
                 "--seconds" => order.seconds = value.parse().expect("--seconds is a number"),
                 "--receive" => order.receive = value,
                 "--files" => order.files = value,
+                "--stall" => order.stall = value.parse().expect("--stall is in seconds"),
+                "--floor" => order.floor_seconds = value.parse().expect("--floor is in seconds"),
                 "--json" => order.json = value,
-                _ => panic!("{name} is not known: --calls --seconds --receive --files --json"),
+                _ => panic!(
+                    "{name} is not known: --calls --seconds --receive --files --stall --floor --json"
+                ),
             }
         }
         assert!((1..=CALLS_MAX).contains(&order.calls), "set --calls 1 to {CALLS_MAX}");
@@ -126,11 +137,39 @@ fn main() {
     let opened = child.ask(&format!("open {} {}", order.calls, generator.port()));
     let ports: Vec<u16> = serde_json::from_value(opened["ports"].clone()).unwrap();
     let listening = child.ask("snapshot");
-    let sent = generator.run(&ports, order.seconds);
+    println!("{} calls for {} s.", order.calls, order.seconds);
+    let sent = generator.run(&ports, order.seconds, &mut || {
+        if order.stall > 0 {
+            println!("The disk stands still for {} s.", order.stall);
+            child.ask(&format!("stall {}", order.stall));
+        }
+    });
     // What is still under way on loopback is there within a tick of the shard.
     std::thread::sleep(Duration::from_millis(200));
     let recorded = child.ask("snapshot");
     let done = child.ask(&format!("close {}", sent.per_call));
-    let report = report::Report { order, idle, listening, recorded, done, sent };
+    let floors = floors(&order, &generator, &mut child);
+    let report = report::Report { order, idle, listening, recorded, done, floors, sent };
     report.print();
+}
+
+/// CPU nanoseconds a packet of each way to receive and do nothing, with as many streams.
+fn floors(order: &Order, generator: &generator::Generator, child: &mut Child) -> serde_json::Value {
+    let mut floors = serde_json::Map::new();
+    for way in floor::WAYS.iter().filter(|_| order.floor_seconds > 0) {
+        println!("Floor: {way} for {} s.", order.floor_seconds);
+        let opened = child.ask(&format!("floor {way} {}", order.calls));
+        let ports: Vec<u16> = serde_json::from_value(opened["ports"].clone()).unwrap();
+        generator.run(&ports, order.floor_seconds, &mut || ());
+        child.ask("floor-stop");
+        // Wakes those that wait for a datagram before they end.
+        generator.run_round(&ports);
+        floors.insert((*way).to_owned(), child.ask("floor-result"));
+    }
+    floors.into()
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) listening: Value,
     pub(crate) recorded: Value,
     pub(crate) done: Value,
+    /// Way → packets and nanoseconds a packet.
+    pub(crate) floors: Value,
     pub(crate) sent: Sent,
 }
 
@@ -25,6 +27,14 @@ fn number(value: &Value) -> u64 {
 impl Report {
     fn counter(&self, name: &str) -> u64 {
         number(&self.done["counters"][name])
+    }
+
+    fn floors_by(&self, of: impl Fn(u64) -> f64) -> Value {
+        let floors = self.floors.as_object().into_iter().flatten();
+        let each = floors.map(|(way, floor)| {
+            (way.clone(), ((of(number(&floor["nanos"])) * 100.0).round() / 100.0).into())
+        });
+        each.collect::<serde_json::Map<_, _>>().into()
     }
 
     fn late(&self, share: f64) -> u64 {
@@ -44,6 +54,7 @@ impl Report {
         json!({
             "calls": calls,
             "seconds": seconds,
+            "disk_stood_still_seconds": self.order.stall,
             "receive": self.order.receive,
             "files": self.order.files,
             "machine_load": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
@@ -70,6 +81,8 @@ impl Report {
             "commit_p50_micros": self.recorded["commit_p50_micros"],
             "commit_p99_micros": self.recorded["commit_p99_micros"],
             "commit_max_micros": self.counter("commit_micros_max"),
+            "floor_nanos_per_packet": self.floors_by(|nanos| nanos as f64),
+            "ratio_to_floor": self.floors_by(|nanos| (cpu / packets.max(1)) as f64 / nanos as f64),
             "counters": self.done["counters"],
         })
     }
@@ -93,6 +106,7 @@ impl Report {
         show("recordings", &["recordings_exact", "recordings_damaged", "recordings_never_came"]);
         show("generator", &["generator_late_micros", "generator_cpu_share"]);
         show("cpu", &["cpu_nanos_per_packet", "cpu_share", "cpu_micros_per_call_second"]);
+        show("floors", &["floor_nanos_per_packet", "ratio_to_floor"]);
         show("memory (bytes)", &["memory_per_listening_call", "memory_per_recording_call"]);
         show("fsync", &["commit_p50_micros", "commit_p99_micros", "commit_max_micros"]);
         println!("all of it as JSON: {}", self.order.json);

@@ -1,14 +1,15 @@
 //! The ingest under test, in a process of its own: real shards, a real journal, calls made
 //! directly through the media plane.
 //!
-//! In: lines on stdin: `open CALLS PORT`, `snapshot`, `close PACKETS`. Out: a line of JSON for
+//! In: lines on stdin: `open CALLS PORT`, `snapshot`, `stall SECONDS`, `close PACKETS`, and for
+//! floors `floor WAY STREAMS`, `floor-stop`, `floor-result`. Out: a line of JSON for
 //! each. Every recording is compared with what was sent, octet by octet.
 
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 use engine_core::call::{CallPlan, SenderStart};
@@ -20,10 +21,12 @@ use engine_core::id::{CallId, MailboxId, RecordingId};
 use engine_core::recording::{Entry, Opened, chunks};
 use engine_core::text::LanguageChoice;
 use engine_core::time::WallTime;
+use ingress::journal::{DiskOp, Faults, Verdict};
 use ingress::media::{MediaNotice, MediaPlane};
 use ingress::rtp::{RtpConfig, ShardDeps, Shards};
 use serde_json::{Value, json};
 
+use crate::floor::Floor;
 use crate::{CALLS_MAX, packet};
 
 /// What belongs to us alone, by the names of its threads.
@@ -37,7 +40,25 @@ impl EventSink for Nobody {
     fn emit(&self, _: MessageEvent) {}
 }
 
+/// A disk that can be told to stand still.
+#[derive(Default)]
+struct StallingDisk(Mutex<Option<Instant>>);
+
+impl Faults for StallingDisk {
+    fn before(&self, _: DiskOp) -> Verdict {
+        let until = *self.0.lock().unwrap();
+        Box::pin(async move {
+            if let Some(until) = until {
+                tokio::time::sleep_until(until.into()).await;
+            }
+            Ok(())
+        })
+    }
+}
+
 struct Sink {
+    disk: Arc<StallingDisk>,
+    floor: Option<Floor>,
     shards: Arc<Shards>,
     arrivals: Receiver<Arrival>,
     acks: Acks,
@@ -54,6 +75,10 @@ pub(crate) fn run(ways: &str) {
         let answer = match words[..] {
             ["open", calls, port] => sink.open(calls.parse().unwrap(), port.parse().unwrap()),
             ["snapshot"] => sink.snapshot(),
+            ["stall", seconds] => sink.stall(seconds.parse().unwrap()),
+            ["floor", way, streams] => sink.floor(way, streams.parse().unwrap()),
+            ["floor-stop"] => sink.stop_floor(),
+            ["floor-result"] => sink.floor.take().unwrap().result(),
             ["close", packets] => sink.close(packets.parse().unwrap()),
             _ => panic!("{line} is not known"),
         };
@@ -80,8 +105,19 @@ impl Sink {
         let text = json!({"receive": receive, "files": files, "calls_max": CALLS_MAX,
             "port_first": 10_000, "port_last": 31_999, "sealed_waiting_max": 0});
         let config: RtpConfig = serde_json::from_value(text).unwrap();
-        let shards = Shards::start(config, deps).unwrap();
-        Self { shards, arrivals, acks, calls: HashMap::new(), _dir: dir, _notices: notices }
+        let disk = Arc::new(StallingDisk::default());
+        let faults: Arc<dyn Faults> = Arc::clone(&disk) as _;
+        let shards = Shards::start_with_faults(config, deps, faults).unwrap();
+        Self {
+            disk,
+            floor: None,
+            shards,
+            arrivals,
+            acks,
+            calls: HashMap::new(),
+            _dir: dir,
+            _notices: notices,
+        }
     }
 
     fn open(&mut self, calls: u32, port: u16) -> Value {
@@ -98,6 +134,21 @@ impl Sink {
             })
             .collect();
         json!({"ports": ports})
+    }
+
+    fn stall(&self, seconds: u64) -> Value {
+        *self.disk.0.lock().unwrap() = Some(Instant::now() + Duration::from_secs(seconds));
+        json!({})
+    }
+
+    fn floor(&mut self, way: &str, streams: usize) -> Value {
+        let floor = self.floor.insert(Floor::start(way, streams));
+        json!({"ports": floor.ports})
+    }
+
+    fn stop_floor(&self) -> Value {
+        self.floor.as_ref().unwrap().stop();
+        json!({})
     }
 
     fn snapshot(&self) -> Value {
