@@ -85,7 +85,7 @@ impl AuditLog {
         let mut is_there = noted.is_none_or(|head| head.seq == 0 && head.hash == ORIGIN);
         loop {
             let after = verifier.head().0;
-            let page = AuditPage { after, limit: AUDIT_VERIFY_ROWS, subject: None };
+            let page = AuditPage { after, limit: AUDIT_VERIFY_ROWS, subjects: Vec::new() };
             let entries = self.store.audit(&page).await?;
             for entry in &entries {
                 verifier.take(entry)?;

@@ -157,33 +157,30 @@ impl Contract {
     /// line's history.
     pub fn apply(id: ContractId, wishes: Wishes, now: WallTime) -> Result<Self, ContractError> {
         check_address(wishes.email.reveal()).map_err(|_| ContractError::Email)?;
-        Ok(Self {
-            id,
-            line: wishes.line,
-            kind: wishes.kind,
-            state: ContractState::Applied,
-            applied_at: now,
-            applied_on: japan::date_of(now),
-            activated_at: None,
-            cancelled_at: None,
-            ends_on: None,
-            ends_at: None,
-            ended_at: None,
-            terms_version: None,
-            mailbox: None,
-            number: None,
-            email: Some(wishes.email),
-            language: wishes.language,
-            free: None,
-            version: 1,
-        })
+        let fresh = Self::fresh(id, (wishes.line, wishes.kind, wishes.language), now);
+        Ok(Self { email: Some(wishes.email), ..fresh })
     }
 
     /// The contract as it was when it was applied for, for an answer that is given again.
     #[must_use]
     pub fn as_applied(self) -> Self {
+        let fresh = Self::fresh(self.id, (self.line, self.kind, self.language), self.applied_at);
+        Self { applied_on: self.applied_on, email: self.email, free: self.free, ..fresh }
+    }
+
+    /// What nothing has happened to yet.
+    fn fresh(
+        id: ContractId,
+        (line, kind, language): (Line, ContractKind, Language),
+        applied_at: WallTime,
+    ) -> Self {
         Self {
+            id,
+            line,
+            kind,
             state: ContractState::Applied,
+            applied_at,
+            applied_on: japan::date_of(applied_at),
             activated_at: None,
             cancelled_at: None,
             ends_on: None,
@@ -192,7 +189,10 @@ impl Contract {
             terms_version: None,
             mailbox: None,
             number: None,
-            ..self
+            email: None,
+            language,
+            free: None,
+            version: 1,
         }
     }
 

@@ -11,6 +11,7 @@ use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::audit::{Actor, Change};
 use crate::clock;
 use crate::limits::KEY_NAME_CHARS_MAX;
 use crate::store::sqlite::SqliteStore;
@@ -245,7 +246,7 @@ impl Keys {
             created_at: clock::now(),
             revoked_at: None,
         };
-        self.store.keep_key(&key, &hash(&secret)).await?;
+        self.store.keep_key(&key, &hash(&secret), by_command(key.created_at)).await?;
         Ok((key, secret))
     }
 
@@ -256,7 +257,7 @@ impl Keys {
 
     /// Revokes a key from now on. False when there is none or it was revoked before.
     pub async fn revoke(&self, id: KeyId) -> Result<bool, KeyError> {
-        Ok(self.store.revoke_key(id, clock::now()).await?)
+        Ok(self.store.revoke_key(id, by_command(clock::now())).await?)
     }
 
     /// The key that this secret opens.
@@ -272,6 +273,11 @@ impl Keys {
     pub async fn close(self) {
         self.store.close().await;
     }
+}
+
+/// Keys are made and revoked at the command line only.
+const fn by_command(at: WallTime) -> Change {
+    Change { by: Actor::Command, at }
 }
 
 fn hash(secret: &str) -> String {

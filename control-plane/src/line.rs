@@ -8,6 +8,7 @@ use engine_core::time::WallTime;
 use crate::contract::ContractId;
 use crate::limits::REASON_CHARS_MAX;
 use crate::pepper::Pepper;
+use crate::telephone::national_digits;
 
 /// A Japanese mobile number in E.164: 060, 070, 080 or 090 and eight digits (S37). `Debug` does
 /// not show it.
@@ -23,12 +24,11 @@ impl fmt::Debug for Line {
 impl Line {
     /// Reads E.164 (`+819012345678`) or what is written in Japan (`090-1234-5678`).
     pub fn read(text: &str) -> Result<Self, LineError> {
-        let digits: String = match text.strip_prefix("+81") {
+        let digits = match text.strip_prefix("+81") {
             Some(rest) => rest.to_owned(),
-            None => match text.strip_prefix('0') {
-                Some(rest) => rest.chars().filter(|&c| c != '-').collect(),
-                None => return Err(LineError::Number),
-            },
+            None => national_digits(text)
+                .and_then(|digits| digits.strip_prefix('0').map(str::to_owned))
+                .ok_or(LineError::Number)?,
         };
         let bytes = digits.as_bytes();
         let is_mobile = bytes.len() == 10
@@ -103,8 +103,8 @@ pub struct Flagged {
 
 /// Checks a flag's reason: some words, not too many.
 pub fn check_reason(reason: &str) -> Result<(), LineError> {
-    let chars = reason.trim().chars().count();
-    if (1..=REASON_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(LineError::Reason) }
+    let fits = reason.chars().count() <= REASON_CHARS_MAX;
+    if fits && !reason.trim().is_empty() { Ok(()) } else { Err(LineError::Reason) }
 }
 
 /// Why a line or flag cannot be as asked.

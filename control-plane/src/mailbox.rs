@@ -9,6 +9,7 @@ use engine_core::text::{Language, LanguageChoice};
 use engine_core::time::WallTime;
 
 use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, QUIET_LIMIT_S_MIN, RECORDING_LIMIT_S_MAX};
+use crate::telephone::national_digits;
 
 /// What callers hear first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,10 +236,9 @@ impl MailboxError {
 pub fn read_number(text: &str) -> Result<String, MailboxError> {
     let digits = if let Some(international) = text.strip_prefix("+8150") {
         international.to_owned()
-    } else if let Some(national) = text.strip_prefix("050") {
-        national.chars().filter(|&c| c != '-').collect()
     } else {
-        return Err(MailboxError::Number);
+        let national = national_digits(text).ok_or(MailboxError::Number)?;
+        national.strip_prefix("050").ok_or(MailboxError::Number)?.to_owned()
     };
     let whole = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
     if whole { Ok(format!("+8150{digits}")) } else { Err(MailboxError::Number) }

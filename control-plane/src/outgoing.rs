@@ -22,7 +22,7 @@ use crate::outbox::Outcome;
 pub enum TargetError {
     /// Not a URL that we call.
     #[error(
-        "the URL must be https://… with a host, without user name, and of at most \
+        "the URL must be https://… with a host, without user name, in ASCII, and of at most \
          {URL_BYTES_MAX} bytes"
     )]
     Url,
@@ -93,6 +93,9 @@ impl Outgoing {
         if url.len() > URL_BYTES_MAX {
             return Err(TargetError::Url);
         }
+        if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TargetError::Url);
+        }
         let url = Url::parse(url).map_err(|_| TargetError::Url)?;
         let is_safe = url.scheme() == "https" || url.scheme() == "http" && self.private_targets;
         if !is_safe || !url.username().is_empty() || url.password().is_some() {
@@ -102,6 +105,10 @@ impl Outgoing {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let is_private = match bare.parse::<IpAddr>() {
             Ok(ip) => !is_public(ip),
+            // RFC 1123 §2.1: letters, digits and hyphens.
+            Err(_) if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)) => {
+                return Err(TargetError::Url);
+            }
             Err(_) => is_local_name(host),
         };
         if is_private && !self.private_targets {

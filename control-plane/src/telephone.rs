@@ -45,6 +45,16 @@ pub fn read_mobile(text: &str) -> Result<String, TelephoneError> {
     }
 }
 
+/// The digits of `0X0-XXXX-XXXX`, each of the hyphens there or not; `None` for anything else. What
+/// programs send is read so strictly that a schema can say what is taken.
+pub(crate) fn national_digits(text: &str) -> Option<String> {
+    let (head, rest) = text.split_at_checked(3)?;
+    let (middle, last) = rest.strip_prefix('-').unwrap_or(rest).split_at_checked(4)?;
+    let last = last.strip_prefix('-').unwrap_or(last);
+    let digits = format!("{head}{middle}{last}");
+    (digits.len() == 11 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
+}
+
 /// A number as it is written in Japan, `050-1234-5678` (S36); others as they came.
 pub fn as_written_in_japan(e164: &str) -> String {
     let national = e164.strip_prefix("+81").filter(|rest| {

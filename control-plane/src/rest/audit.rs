@@ -21,11 +21,11 @@ use crate::wording::time_utc;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
-    /// Only what was done to this contract.
+    /// Only what was done to this contract; with `line`, what was done to either.
     #[param(format = Uuid)]
     contract: Option<String>,
-    /// Only what was done to this line.
-    #[param(pattern = "^\\+81[6-9]0[0-9]{8}$")]
+    /// Only what was done to this line; with `contract`, what was done to either.
+    #[param(pattern = "^(\\+81[6-9]0[0-9]{8}|0[6-9]0-?[0-9]{4}-?[0-9]{4})$")]
     line: Option<String>,
     /// Most items, 1 to 200.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -86,20 +86,17 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<PageOf<EntryView>>, Problem> {
     let page = read_page(query.limit, query.cursor.as_deref())?;
     let malformed = |e: &dyn std::fmt::Display| Problem::new(Kind::MalformedQuery, e.to_string());
-    let subject = match (&query.contract, &query.line) {
-        (None, None) => None,
-        (Some(contract), None) => {
-            let id: ContractId = contract.parse().map_err(|e| malformed(&e))?;
-            Some(format!("contract:{id}"))
-        }
-        (None, Some(line)) => {
-            let line = Line::read(line).map_err(|e| malformed(&e))?;
-            Some(format!("line:{}", line.hash(&plane.shared.pepper)))
-        }
-        (Some(_), Some(_)) => return Err(malformed(&"give contract or line, not both")),
-    };
+    let mut subjects = Vec::with_capacity(2);
+    if let Some(contract) = &query.contract {
+        let id: ContractId = contract.parse().map_err(|e| malformed(&e))?;
+        subjects.push(format!("contract:{id}"));
+    }
+    if let Some(line) = &query.line {
+        let line = Line::read(line).map_err(|e| malformed(&e))?;
+        subjects.push(format!("line:{}", line.hash(&plane.shared.pepper)));
+    }
     let after = page.after.map_or(0, |after| i64::try_from(after.id).unwrap_or(i64::MAX));
-    let wanted = AuditPage { after, limit: page.limit, subject };
+    let wanted = AuditPage { after, limit: page.limit, subjects };
     let found = plane.shared.store.audit(&wanted).await?;
     let at = |entry: &Entry| After { at: WallTime::default(), id: entry.seq as u128 };
     let (items, next) = cut(found, page, at);

@@ -12,8 +12,8 @@ use super::auth::{MailboxesRead, MailboxesWrite, May};
 use super::extract::{JsonBody, PathId, PathIds};
 use super::mailboxes;
 use super::problem::{Kind, Problem};
+use crate::audit::Change;
 use crate::blocked::{BlockedCaller, BlockedError, BlockedId, read_caller_number};
-use crate::clock;
 use crate::limits::BLOCKED_CALLERS_MAX;
 use crate::message::StoredState;
 use crate::plane::ControlPlane;
@@ -59,7 +59,7 @@ pub(crate) enum BlockedCallerChoice {
 #[allow(dead_code, reason = "it is only described")]
 pub(crate) struct BlockNumber {
     /// A telephone number, national or in E.164.
-    #[schema(pattern = "^0[0-9]{9,10}$", example = "09012345678")]
+    #[schema(pattern = "^(0[0-9]{9,10}|\\+[1-9][0-9]{6,14})$", example = "09012345678")]
     number: String,
 }
 
@@ -146,13 +146,13 @@ pub(crate) async fn list_of(
     responses((status = 201, body = BlockedView), (status = 200, body = BlockedView)),
     security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn block(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<MailboxId>,
     JsonBody(new): JsonBody<NewBlockedCaller>,
 ) -> Result<(StatusCode, axum::Json<BlockedView>), Problem> {
     mailboxes::find(&plane, id).await?;
-    let (status, view) = block_for(&plane, id, new).await?;
+    let (status, view) = block_for(&plane, id, new, may.change()).await?;
     Ok((status, axum::Json(view)))
 }
 
@@ -161,11 +161,12 @@ pub(crate) async fn block_for(
     plane: &ControlPlane,
     mailbox: MailboxId,
     new: NewBlockedCaller,
+    change: Change,
 ) -> Result<(StatusCode, BlockedView), Problem> {
     let caller = meant(plane, mailbox, new).await?;
     let id = BlockedId(uuid::Uuid::now_v7());
-    let entry = BlockedCaller::new(id, mailbox, &caller, &plane.shared.pepper, clock::now());
-    match plane.shared.store.block_caller(&entry, BLOCKED_CALLERS_MAX).await? {
+    let entry = BlockedCaller::new(id, mailbox, &caller, &plane.shared.pepper, change.at);
+    match plane.shared.store.block_caller(&entry, BLOCKED_CALLERS_MAX, change).await? {
         Blocking::New => Ok((StatusCode::CREATED, entry.into())),
         Blocking::Known(known) => Ok((StatusCode::OK, known.into())),
         Blocking::Full => Err(BlockedError::Full.into()),
@@ -205,12 +206,12 @@ async fn meant(
     params(("id" = String, Path, format = Uuid), ("blocked" = String, Path, format = Uuid)),
     responses((status = 204)), security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn unblock(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     PathIds(id, blocked): PathIds<MailboxId, BlockedId>,
 ) -> Result<StatusCode, Problem> {
     mailboxes::find(&plane, id).await?;
-    unblock_for(&plane, id, blocked).await
+    unblock_for(&plane, id, blocked, may.change()).await
 }
 
 /// Unblocks a caller of a mailbox.
@@ -218,8 +219,9 @@ pub(crate) async fn unblock_for(
     plane: &ControlPlane,
     mailbox: MailboxId,
     blocked: BlockedId,
+    change: Change,
 ) -> Result<StatusCode, Problem> {
-    if plane.shared.store.unblock_caller(mailbox, blocked).await? {
+    if plane.shared.store.unblock_caller(mailbox, blocked, change).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found("blocked caller with this id in this mailbox"))
@@ -229,9 +231,9 @@ pub(crate) async fn unblock_for(
 impl From<BlockedError> for Problem {
     fn from(error: BlockedError) -> Self {
         match error {
-            BlockedError::Full => Self::new(Kind::BlockedCallersFull, error.to_string()),
-            BlockedError::Number => Self::of_field("number", error.to_string()),
-            BlockedError::NotOne => Self::of_field("kind", error.to_string()),
+            BlockedError::Full => Self::of(Kind::BlockedCallersFull, &error),
+            BlockedError::Number => Self::of(Kind::InvalidField, &error).about("number"),
+            BlockedError::NotOne => Self::of(Kind::InvalidField, &error).about("kind"),
         }
     }
 }

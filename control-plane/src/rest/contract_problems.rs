@@ -24,7 +24,14 @@ impl From<ContractError> for Problem {
             ContractError::KeyReused => Kind::RepeatKeyReused,
             ContractError::MailboxOfContract => Kind::MailboxOfContract,
         };
-        let problem = Self::new(kind, error.to_string());
+        let problem = match &error {
+            // A subscriber meets it, and must know which.
+            ContractError::TermsNotAccepted { current: Some(version) } => {
+                let ja = format!("利用規約（第{version}版）に同意してください。");
+                Self::new(kind, error.to_string()).in_japanese(ja)
+            }
+            _ => Self::new(kind, error.to_string()),
+        };
         match kind {
             Kind::InvalidField => problem.about("email"),
             // Numbers come with the operator's next range, or out of quarantine.

@@ -77,7 +77,10 @@ impl From<StateName> for ContractState {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewContract {
     /// The subscriber's own mobile number: 060, 070, 080 or 090.
-    #[schema(pattern = "^\\+81[6-9]0[0-9]{8}$", example = "+819012345678")]
+    #[schema(
+        pattern = "^(\\+81[6-9]0[0-9]{8}|0[6-9]0-?[0-9]{4}-?[0-9]{4})$",
+        example = "+819012345678"
+    )]
     line: String,
     kind: KindName,
     /// Where the serial number and notices go.
@@ -245,7 +248,7 @@ pub(crate) async fn create(
 #[into_params(parameter_in = Query)]
 pub(crate) struct ContractsQuery {
     /// Only this line's, past ones too.
-    #[param(pattern = "^\\+81[6-9]0[0-9]{8}$")]
+    #[param(pattern = "^(\\+81[6-9]0[0-9]{8}|0[6-9]0-?[0-9]{4}-?[0-9]{4})$")]
     line: Option<String>,
     /// Only those in this state.
     #[param(inline)]

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use engine_core::id::IdError;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::problem::{Kind, Problem};
 
@@ -82,6 +83,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
         let Query(query) = Query::from_request_parts(parts, state).await?;
         Ok(Self(query))
     }
+}
+
+/// Describes a text that holds more than white space (`str::trim` takes the characters of Unicode's
+/// property White_Space, which the pattern names one by one).
+pub(crate) fn wordy(chars_max: usize) -> ObjectBuilder {
+    const WORD: &str = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(chars_max))
+        .pattern(Some(WORD))
 }
 
 /// A whole number of JSON, which does not tell 5 from 5.0 (RFC 8259 §6).

@@ -15,6 +15,7 @@ use super::bytes::answer;
 use super::extract::{PathId, RawBody};
 use super::mailboxes::{MailboxView, change, find};
 use super::problem::{Kind, Problem};
+use crate::audit::Change;
 use crate::mailbox::GreetingChoice;
 use crate::objects::Object;
 use crate::plane::ControlPlane;
@@ -27,13 +28,13 @@ use crate::plane::ControlPlane;
         (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, body = MailboxView)), security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn put(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<MailboxId>,
     headers: HeaderMap,
     RawBody(file): RawBody,
 ) -> Result<axum::Json<MailboxView>, Problem> {
-    Ok(axum::Json(put_of(&plane, id, &headers, file).await?))
+    Ok(axum::Json(put_of(&plane, id, &headers, file, may.change()).await?))
 }
 
 /// Puts a mailbox's own greeting and chooses it.
@@ -42,6 +43,7 @@ pub(crate) async fn put_of(
     id: MailboxId,
     headers: &HeaderMap,
     file: Bytes,
+    by: Change,
 ) -> Result<MailboxView, Problem> {
     check_type(headers)?;
     find(plane, id).await?;
@@ -53,7 +55,7 @@ pub(crate) async fn put_of(
     // Object, row and bank must speak of the same sound.
     let _turn = plane.shared.greetings.lock().await;
     plane.shared.objects.put(Object::Greeting(id), id, wav.clone()).await?;
-    let changed = change(plane, id, |mailbox| {
+    let changed = change(plane, id, ("greeting.put", by), |mailbox| {
         mailbox.own_greeting = true;
         mailbox.settings.greeting = GreetingChoice::Own;
     });
@@ -112,19 +114,23 @@ pub(crate) async fn get_of(
     params(("id" = String, Path, format = Uuid)), responses((status = 204)),
     security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn remove(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<MailboxId>,
 ) -> Result<StatusCode, Problem> {
-    remove_of(&plane, id).await?;
+    remove_of(&plane, id, may.change()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes a mailbox's own greeting.
-pub(crate) async fn remove_of(plane: &ControlPlane, id: MailboxId) -> Result<(), Problem> {
+pub(crate) async fn remove_of(
+    plane: &ControlPlane,
+    id: MailboxId,
+    by: Change,
+) -> Result<(), Problem> {
     let _turn = plane.shared.greetings.lock().await;
     // The row first: a call must not look for a sound that is gone.
-    let changed = change(plane, id, |mailbox| {
+    let changed = change(plane, id, ("greeting.removed", by), |mailbox| {
         mailbox.own_greeting = false;
         if mailbox.settings.greeting == GreetingChoice::Own {
             mailbox.settings.greeting = GreetingChoice::Default;

@@ -118,7 +118,7 @@ pub(crate) struct GuidesQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct GuideQuery {
     /// The 050 number to forward to: `05012345678` or E.164.
-    #[param(pattern = "^050[0-9]{8}$", example = "05012345678")]
+    #[param(pattern = "^(\\+8150[0-9]{8}|050-?[0-9]{4}-?[0-9]{4})$", example = "05012345678")]
     number: Option<String>,
     /// `ja`, if nothing is said.
     #[serde(default)]

@@ -3,12 +3,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{ContractsRead, ContractsWrite, May};
-use super::extract::{JsonBody, PathOf};
+use super::extract::{JsonBody, PathOf, wordy};
 use super::problem::{Kind, Problem, ProblemBody};
 use super::repeat::RepeatKey;
+use crate::limits::REASON_CHARS_MAX;
 use crate::line::{Flagged, Line, LineError, LineFlag, LineService, check_reason};
 use crate::plane::ControlPlane;
 use crate::store::LineRef;
@@ -59,9 +61,22 @@ pub(crate) struct LineView {
     flags: Vec<FlagView>,
 }
 
+/// Which line.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "it is only described")]
+struct LinePath {
+    /// The number, in E.164 or as it is written in Japan.
+    #[param(
+        pattern = "^(\\+81[6-9]0[0-9]{8}|0[6-9]0-?[0-9]{4}-?[0-9]{4})$",
+        example = "+819012345678"
+    )]
+    line: String,
+}
+
 /// Shows a line.
 #[utoipa::path(get, path = "/v1/lines/{line}", tag = "lines",
-    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$")),
+    params(LinePath),
     responses((status = 200, body = LineView)), security(("key" = ["contracts:read"])))]
 pub(crate) async fn show(
     _: May<ContractsRead>,
@@ -73,7 +88,7 @@ pub(crate) async fn show(
 
 /// Notes that the carrier's own voicemail is switched on for a line; repeating it changes nothing.
 #[utoipa::path(put, path = "/v1/lines/{line}/carrier-voicemail", tag = "lines",
-    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$")),
+    params(LinePath),
     responses((status = 200, body = LineView),
         (status = 409, body = ProblemBody, content_type = "application/problem+json",
             description = "The line has a smart voicemail contract (S28)")),
@@ -90,7 +105,7 @@ pub(crate) async fn carrier_voicemail_on(
 
 /// Notes that the carrier's own voicemail is switched off; repeating it changes nothing.
 #[utoipa::path(delete, path = "/v1/lines/{line}/carrier-voicemail", tag = "lines",
-    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$")),
+    params(LinePath),
     responses((status = 204)), security(("key" = ["contracts:write"])))]
 pub(crate) async fn carrier_voicemail_off(
     may: May<ContractsWrite>,
@@ -107,14 +122,20 @@ pub(crate) async fn carrier_voicemail_off(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewFlag {
     /// In a few words; it goes into the audit log for ever, so name nobody.
-    #[schema(min_length = 1, max_length = 500, pattern = "[A-Za-z]")]
+    #[schema(schema_with = reason_schema)]
     reason: String,
+}
+
+fn reason_schema() -> Object {
+    wordy(REASON_CHARS_MAX)
+        .description(Some("In a few words; it goes into the audit log for ever, so name nobody."))
+        .build()
 }
 
 /// Sets a flag that keeps the line out of the campaign from now on, or gives it a new reason. What
 /// was granted stays.
 #[utoipa::path(put, path = "/v1/lines/{line}/flags/{flag}", tag = "lines",
-    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$"),
+    params(LinePath,
         ("flag" = String, Path, pattern = "^(arrears|breach|unsuitable)$")),
     request_body = NewFlag, responses((status = 200, body = FlagView)),
     security(("key" = ["contracts:write"])))]
@@ -133,7 +154,7 @@ pub(crate) async fn set_flag(
 
 /// Clears a flag; repeating it changes nothing.
 #[utoipa::path(delete, path = "/v1/lines/{line}/flags/{flag}", tag = "lines",
-    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$"),
+    params(LinePath,
         ("flag" = String, Path, pattern = "^(arrears|breach|unsuitable)$")),
     responses((status = 204)), security(("key" = ["contracts:write"])))]
 pub(crate) async fn clear_flag(
@@ -164,7 +185,7 @@ pub(crate) struct RoamingView {
 /// Notes that overseas roaming was set on a line: forwarding may have to be set again, and the
 /// subscriber is told so (S06). The same Idempotency-Key is the same event.
 #[utoipa::path(post, path = "/v1/lines/{line}/roaming", tag = "lines",
-    params(("line" = String, Path, pattern = "^\\+81[6-9]0[0-9]{8}$"),
+    params(LinePath,
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
             pattern = "^[!#-~]{1,255}$", description = "Names this event, such as a UUID")),
     responses((status = 201, body = RoamingView),

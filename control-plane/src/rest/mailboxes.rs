@@ -13,7 +13,7 @@ use super::auth::{MailboxesRead, MailboxesWrite, May};
 use super::extract::{JsonBody, PathId, QueryOf, Whole};
 use super::page::{PageOf, PageQuery, cut, read_page};
 use super::problem::{Kind, Problem, ProblemBody};
-use crate::clock;
+use crate::audit::Change;
 use crate::limits::ADDRESSES_MAX;
 use crate::mailbox::{GreetingChoice, MailboxSettings, StoredMailbox};
 use crate::plane::ControlPlane;
@@ -22,6 +22,8 @@ use crate::wording::time_utc;
 
 /// Times that a change is begun anew when another one came between.
 const CHANGE_ATTEMPTS_MAX: u32 = 8;
+/// What the audit log calls a change of settings.
+pub(crate) const CHANGED: &str = "mailbox.changed";
 
 /// Language of announcements, recognition and mails; `detect` hears it from the message.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -144,8 +146,8 @@ impl From<StoredMailbox> for MailboxView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMailbox {
-    /// Its 050 number in E.164.
-    #[schema(pattern = "^\\+8150[0-9]{8}$", example = "+815012345678")]
+    /// Its 050 number, in E.164 or as it is written in Japan.
+    #[schema(pattern = "^(\\+8150[0-9]{8}|050-?[0-9]{4}-?[0-9]{4})$", example = "+815012345678")]
     number: String,
     /// The choices; what is left out is `ja`, `default`, a beep, no quiet limit, 60 s, nobody.
     #[serde(default)]
@@ -238,7 +240,7 @@ impl MailboxChange {
 #[utoipa::path(post, path = "/v1/mailboxes", tag = "mailboxes", request_body = NewMailbox,
     responses((status = 201, body = MailboxView)), security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn create(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     JsonBody(new): JsonBody<NewMailbox>,
 ) -> Result<(StatusCode, axum::Json<MailboxView>), Problem> {
@@ -257,8 +259,9 @@ pub(crate) async fn create(
     };
     change.apply(&mut settings);
     let id = MailboxId::from_u128(uuid::Uuid::now_v7().as_u128());
-    let mailbox = StoredMailbox::new(id, &number, settings, clock::now())?;
-    plane.shared.store.create_mailbox(&mailbox).await?;
+    let change = may.change();
+    let mailbox = StoredMailbox::new(id, &number, settings, change.at)?;
+    plane.shared.store.create_mailbox(&mailbox, change).await?;
     Ok((StatusCode::CREATED, axum::Json(mailbox.into())))
 }
 
@@ -294,13 +297,13 @@ pub(crate) async fn show(
     params(("id" = String, Path, format = Uuid)), request_body = MailboxChange,
     responses((status = 200, body = MailboxView)), security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn update(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<MailboxId>,
     JsonBody(patch): JsonBody<MailboxChange>,
 ) -> Result<axum::Json<MailboxView>, Problem> {
     let apply = |mailbox: &mut StoredMailbox| patch.clone().apply(&mut mailbox.settings);
-    let mailbox = change(&plane, id, apply).await?;
+    let mailbox = change(&plane, id, (CHANGED, may.change()), apply).await?;
     Ok(axum::Json(mailbox.into()))
 }
 
@@ -312,14 +315,14 @@ pub(crate) async fn update(
             description = "It belongs to a contract: cancel that instead")),
     security(("key" = ["mailboxes:write"])))]
 pub(crate) async fn remove(
-    _: May<MailboxesWrite>,
+    may: May<MailboxesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<MailboxId>,
 ) -> Result<StatusCode, Problem> {
     let shared = &plane.shared;
     // A greeting that is being put is in the bank before it is taken out again.
     let _turn = shared.greetings.lock().await;
-    if !shared.store.delete_mailbox(id, clock::now()).await? {
+    if !shared.store.delete_mailbox(id, may.change()).await? {
         // Deleting again is no error; deleting what never was is.
         shared
             .store
@@ -342,18 +345,20 @@ pub(crate) async fn find(plane: &ControlPlane, id: MailboxId) -> Result<StoredMa
     }
 }
 
-/// Changes a mailbox as it is now; begins anew when another change came between.
+/// Changes a mailbox as it is now; begins anew when another change came between. The deed is what
+/// the audit log calls it, and by whom.
 pub(crate) async fn change(
     plane: &ControlPlane,
     id: MailboxId,
+    (action, change): (&'static str, Change),
     mut apply: impl FnMut(&mut StoredMailbox),
 ) -> Result<StoredMailbox, Problem> {
     for _ in 0..CHANGE_ATTEMPTS_MAX {
         let mut mailbox = find(plane, id).await?;
         apply(&mut mailbox);
-        mailbox.updated_at = clock::now();
+        mailbox.updated_at = change.at;
         mailbox.check()?;
-        if plane.shared.store.update_mailbox(&mailbox).await? {
+        if plane.shared.store.update_mailbox(&mailbox, action, change).await? {
             mailbox.version += 1;
             return Ok(mailbox);
         }

@@ -55,10 +55,10 @@ pub(crate) async fn update(
     subscriber: Subscriber,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
-    JsonBody(change): JsonBody<MessageChange>,
+    JsonBody(wanted): JsonBody<MessageChange>,
 ) -> Result<axum::Json<MessageView>, Problem> {
     find_own(&plane, &subscriber, id).await?;
-    mark(&plane, id, &change).await?;
+    mark(&plane, id, &wanted, subscriber.change()).await?;
     Ok(axum::Json(find_own(&plane, &subscriber, id).await?.into()))
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Problem> {
     // Deleting again is no error; deleting another's is as deleting what never was.
     own(&plane, &subscriber, id).await?;
-    delete(&plane, id).await?;
+    delete(&plane, id, subscriber.change()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn block(
     State(plane): State<ControlPlane>,
     JsonBody(new): JsonBody<NewBlockedCaller>,
 ) -> Result<(StatusCode, axum::Json<BlockedView>), Problem> {
-    let (status, view) = block_for(&plane, subscriber.mailbox, new).await?;
+    let (status, view) = block_for(&plane, subscriber.mailbox, new, subscriber.change()).await?;
     Ok((status, axum::Json(view)))
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn unblock(
     State(plane): State<ControlPlane>,
     PathId(id): PathId<BlockedId>,
 ) -> Result<StatusCode, Problem> {
-    unblock_for(&plane, subscriber.mailbox, id).await
+    unblock_for(&plane, subscriber.mailbox, id, subscriber.change()).await
 }
 
 /// Gives everything that is the subscriber's as a ZIP archive.

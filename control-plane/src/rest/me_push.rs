@@ -114,6 +114,6 @@ impl From<PushError> for Problem {
             PushError::Target(_) => "endpoint",
             PushError::Key | PushError::Auth => "keys",
         };
-        Self::new(Kind::InvalidField, error.to_string()).about(field)
+        Self::of(Kind::InvalidField, &error).about(field)
     }
 }

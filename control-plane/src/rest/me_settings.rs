@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 
 use super::extract::{JsonBody, RawBody};
 use super::greeting::{get_of, put_of, remove_of};
-use super::mailboxes::{MailboxChange, MailboxView, addresses_schema, change, find, given};
+use super::mailboxes::{
+    CHANGED, MailboxChange, MailboxView, addresses_schema, change, find, given,
+};
 use super::problem::{Kind, Problem};
 use super::subscriber::Subscriber;
 use crate::plane::ControlPlane;
@@ -34,7 +36,8 @@ pub(crate) async fn update(
     State(plane): State<ControlPlane>,
     JsonBody(patch): JsonBody<MailboxChange>,
 ) -> Result<axum::Json<MailboxView>, Problem> {
-    let mailbox = change(&plane, subscriber.mailbox, |mailbox| {
+    let deed = (CHANGED, subscriber.change());
+    let mailbox = change(&plane, subscriber.mailbox, deed, |mailbox| {
         patch.clone().apply(&mut mailbox.settings);
     });
     Ok(axum::Json(mailbox.await?.into()))
@@ -52,7 +55,7 @@ pub(crate) async fn put_greeting(
     headers: HeaderMap,
     RawBody(file): RawBody,
 ) -> Result<axum::Json<MailboxView>, Problem> {
-    Ok(axum::Json(put_of(&plane, subscriber.mailbox, &headers, file).await?))
+    Ok(axum::Json(put_of(&plane, subscriber.mailbox, &headers, file, subscriber.change()).await?))
 }
 
 /// Gives the subscriber's own greeting as mono 16 kHz WAV.
@@ -75,7 +78,7 @@ pub(crate) async fn remove_greeting(
     subscriber: Subscriber,
     State(plane): State<ControlPlane>,
 ) -> Result<StatusCode, Problem> {
-    remove_of(&plane, subscriber.mailbox).await?;
+    remove_of(&plane, subscriber.mailbox, subscriber.change()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,7 +162,8 @@ pub(crate) async fn update_notifications(
     };
     let addresses = patch.addresses;
     // The mailbox's own check refuses bad addresses before anything is changed.
-    let mailbox = change(&plane, subscriber.mailbox, |mailbox| {
+    let deed = (CHANGED, subscriber.change());
+    let mailbox = change(&plane, subscriber.mailbox, deed, |mailbox| {
         if let Some(addresses) = &addresses {
             mailbox.settings.addresses.clone_from(addresses);
         }
@@ -173,7 +177,7 @@ pub(crate) async fn update_notifications(
 impl QuietHoursView {
     fn read(self) -> Result<QuietHours, Problem> {
         let hours = format!("{}-{}", self.from, self.to).parse::<QuietHours>();
-        hours.map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("quiet_hours"))
+        hours.map_err(|why| Problem::of(Kind::InvalidField, &why).about("quiet_hours"))
     }
 
     fn of(hours: QuietHours) -> Option<Self> {

@@ -15,7 +15,7 @@ use super::mailboxes;
 use super::page::{PageOf, cut, read_page};
 use super::problem::{Kind, Problem};
 use super::scan::{place, scan};
-use crate::clock;
+use crate::audit::Change;
 use crate::message::{Message, MessageText, StoredState};
 use crate::plane::ControlPlane;
 use crate::search::Needle;
@@ -175,8 +175,9 @@ pub(crate) struct MessagesQuery {
     read: Option<bool>,
     /// Only those whose text holds all these words. Full and half width, capitals, katakana and
     /// hiragana are alike; punctuation does not count. One request reads a bounded number of
-    /// messages: a page may be short or empty and still have a `next`.
-    #[param(min_length = 1, max_length = 100, pattern = "^[0-9A-Za-zぁ-んァ-ヶ一-龠]+$")]
+    /// messages: a page may be short or empty and still have a `next`. At least one letter or
+    /// digit, of any script, is needed.
+    #[param(min_length = 1, max_length = 100)]
     q: Option<String>,
 }
 
@@ -261,12 +262,12 @@ pub(crate) async fn show(
     params(("id" = String, Path, format = Uuid)), request_body = MessageChange,
     responses((status = 200, body = MessageView)), security(("key" = ["messages:write"])))]
 pub(crate) async fn update(
-    _: May<MessagesWrite>,
+    may: May<MessagesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
-    JsonBody(change): JsonBody<MessageChange>,
+    JsonBody(wanted): JsonBody<MessageChange>,
 ) -> Result<axum::Json<MessageView>, Problem> {
-    mark(&plane, id, &change).await?;
+    mark(&plane, id, &wanted, may.change()).await?;
     Ok(axum::Json(find(&plane, id).await?.into()))
 }
 
@@ -274,10 +275,10 @@ pub(crate) async fn update(
 pub(crate) async fn mark(
     plane: &ControlPlane,
     id: RecordingId,
-    change: &MessageChange,
+    wanted: &MessageChange,
+    change: Change,
 ) -> Result<(), Problem> {
-    let read_at = change.read.then(clock::now);
-    plane.shared.store.mark_read(id, read_at).await?;
+    plane.shared.store.mark_read(id, wanted.read, change).await?;
     Ok(())
 }
 
@@ -286,11 +287,11 @@ pub(crate) async fn mark(
     params(("id" = String, Path, format = Uuid)), responses((status = 204)),
     security(("key" = ["messages:write"])))]
 pub(crate) async fn remove(
-    _: May<MessagesWrite>,
+    may: May<MessagesWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<RecordingId>,
 ) -> Result<StatusCode, Problem> {
-    if !delete(&plane, id).await? {
+    if !delete(&plane, id, may.change()).await? {
         // Deleting again is no error; deleting what never was is.
         let row = plane.shared.store.message(id).await?;
         row.ok_or_else(|| Problem::not_found("message with this id"))?;
@@ -299,8 +300,12 @@ pub(crate) async fn remove(
 }
 
 /// Deletes a message; false when there is none or it was deleted before.
-pub(crate) async fn delete(plane: &ControlPlane, id: RecordingId) -> Result<bool, Problem> {
-    let deleted = plane.shared.store.delete_message(id, clock::now()).await?;
+pub(crate) async fn delete(
+    plane: &ControlPlane,
+    id: RecordingId,
+    change: Change,
+) -> Result<bool, Problem> {
+    let deleted = plane.shared.store.delete_message(id, change).await?;
     if deleted {
         plane.shared.jobs_wake.notify_one();
         plane.shared.outbox_wake.wake();

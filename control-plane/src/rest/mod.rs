@@ -2,7 +2,7 @@
 //! (RFC 9457) for everything that is refused, routes that do not exist and panics included.
 
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -36,6 +36,7 @@ mod export;
 mod extract;
 mod greeting;
 mod guides;
+mod japanese;
 mod lines;
 mod mailboxes;
 mod me;
@@ -50,6 +51,7 @@ mod openapi;
 mod page;
 mod problem;
 mod problem_kind;
+mod refusals;
 mod repeat;
 mod scan;
 mod service;
@@ -60,6 +62,7 @@ mod sound;
 mod subscriber;
 mod subscriber_problem;
 mod terms;
+mod webhook_bodies;
 mod webhooks;
 
 pub(crate) use self::edge::Edge;
@@ -129,7 +132,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .layer(middleware::from_fn(refuse_long::<JSON_BYTES_MAX>))
         .merge(greetings);
     let (router, mut description) = api.split_for_parts();
-    openapi::document_refusals(&mut description);
+    refusals::document(&mut description);
     // Without "none" the page would ask a validator on the internet.
     let config = Config::new([DESCRIPTION]).validator_url("none");
     router
@@ -178,8 +181,10 @@ fn subscribers() -> OpenApiRouter<ControlPlane> {
 async fn around(request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let span = info_span!("request", id = %id, method = %request.method());
+    let language = accept::language(request.headers().get(ACCEPT_LANGUAGE));
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| debug!(status = response.status().as_u16(), "A request was answered."));
+    problem::speak(&mut response, language);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);

@@ -16,10 +16,10 @@ use crate::plane::ControlPlane;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewNumbers {
     /// The lowest.
-    #[schema(pattern = "^\\+8150[0-9]{8}$", example = "+815012340000")]
+    #[schema(pattern = "^(\\+8150[0-9]{8}|050-?[0-9]{4}-?[0-9]{4})$", example = "+815012340000")]
     first: String,
     /// The highest.
-    #[schema(pattern = "^\\+8150[0-9]{8}$", example = "+815012349999")]
+    #[schema(pattern = "^(\\+8150[0-9]{8}|050-?[0-9]{4}-?[0-9]{4})$", example = "+815012349999")]
     last: String,
 }
 

@@ -1,13 +1,22 @@
-//! Every refusal of the API, as RFC 9457 problem details. One kind, one status, one sentence.
+//! Every refusal of the API, as RFC 9457 problem details. One kind, one status, one sentence; title
+//! and detail in English or Japanese, as the client prefers (RFC 9457 §3.1.3, RFC 9110 §12.5.4).
 
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use std::fmt::Display;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use engine_core::text::Language;
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::japanese::Japanese;
 pub(crate) use super::problem_kind::Kind;
 use crate::keys::Scope;
 use crate::mailbox::MailboxError;
@@ -25,14 +34,14 @@ pub(crate) struct ProblemBody {
     /// URI that names the kind of problem.
     #[schema(example = "urn:rusuden:problem:not_found")]
     r#type: String,
-    /// The kind in words.
+    /// The kind in words, in the language of `Content-Language`.
     title: &'static str,
     /// HTTP status.
     status: u16,
     /// Stable name of the kind.
     #[schema(example = "not_found")]
     code: &'static str,
-    /// What happened this time and what to do.
+    /// What happened this time and what to do, likewise.
     detail: String,
     /// Which field is meant, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,17 +49,29 @@ pub(crate) struct ProblemBody {
 }
 
 /// A refusal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     kind: Kind,
     detail: String,
+    detail_ja: Option<String>,
     field: Option<&'static str>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), field: None, header: None }
+        Self { kind, detail: detail.into(), detail_ja: None, field: None, header: None }
+    }
+
+    /// What a rule refused, in both languages.
+    pub(crate) fn of(kind: Kind, error: &(impl Display + Japanese)) -> Self {
+        Self::new(kind, error.to_string()).in_japanese(error.japanese())
+    }
+
+    /// Says the same in Japanese; without it, the kind's own sentence stands there.
+    pub(crate) fn in_japanese(mut self, detail: impl Into<String>) -> Self {
+        self.detail_ja = Some(detail.into());
+        self
     }
 
     /// Names the field that is meant.
@@ -101,11 +122,6 @@ impl Problem {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }
 
-    /// A field that cannot be so.
-    pub(crate) fn of_field(field: &'static str, detail: impl Into<String>) -> Self {
-        Self { field: Some(field), ..Self::new(Kind::InvalidField, detail) }
-    }
-
     pub(crate) fn gone(what: &str) -> Self {
         Self::new(Kind::Gone, format!("the {what} was deleted and cannot be restored"))
     }
@@ -115,31 +131,68 @@ impl Problem {
         // RFC 9110 §10.2.3: whole seconds, so that who waits as long is not too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let detail = format!("slow down: the next request is taken in {seconds} s");
-        Self::new(Kind::TooManyRequests, detail).with_header(RETRY_AFTER, &seconds.to_string())
+        Self::new(Kind::TooManyRequests, detail)
+            .in_japanese(format!("回数が多すぎます。{seconds}秒後に、もう一度お試しください。"))
+            .with_header(RETRY_AFTER, &seconds.to_string())
     }
 
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, detail).with_header(RETRY_AFTER, "5")
     }
+
+    fn words_ja(&self) -> String {
+        let advice = self.kind.parts().advice_ja;
+        match &self.detail_ja {
+            Some(detail) => detail.clone(),
+            None if self.kind.says_all() => advice.to_owned(),
+            None => format!("{advice}（{}）", self.detail),
+        }
+    }
+
+    fn body(&self, language: Language) -> Body {
+        let parts = self.kind.parts();
+        let (title, detail) = match language {
+            Language::Japanese => (parts.title_ja, self.words_ja()),
+            Language::English => (parts.title, self.detail.clone()),
+        };
+        let body = ProblemBody {
+            r#type: format!("urn:rusuden:problem:{}", parts.code),
+            title,
+            status: parts.status.as_u16(),
+            code: parts.code,
+            detail,
+            field: self.field,
+        };
+        serde_json::to_vec(&body).expect("strings and numbers are always JSON").into()
+    }
+}
+
+/// Says a refusal, which is English when it is made, in the language that the client prefers.
+/// Other answers stay as they are.
+pub(super) fn speak(response: &mut Response, language: Language) {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return };
+    if language == Language::Japanese {
+        *response.body_mut() = problem.body(language);
+        response.headers_mut().remove(CONTENT_LENGTH);
+        let code = HeaderValue::from_static(language.code());
+        response.headers_mut().insert(CONTENT_LANGUAGE, code);
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code, title) = self.kind.parts();
-        let body = ProblemBody {
-            r#type: format!("urn:rusuden:problem:{code}"),
-            title,
-            status: status.as_u16(),
-            code,
-            detail: self.detail,
-            field: self.field,
-        };
-        let body = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
-        let mut response = (status, [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body)
-            .into_response();
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
+        let language = Language::English;
+        let mut response = Response::new(self.body(language));
+        *response.status_mut() = self.kind.parts().status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.code()));
+        headers.insert(VARY, ACCEPT_LANGUAGE.into());
+        if let Some((name, value)) = &self.header {
+            headers.insert(name, value.clone());
         }
+        // For `speak`, once it is known what the client prefers.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -173,13 +226,13 @@ impl From<ObjectError> for Problem {
 
 impl From<MailboxError> for Problem {
     fn from(error: MailboxError) -> Self {
-        Self { field: Some(error.field()), ..Self::new(Kind::InvalidField, error.to_string()) }
+        Self::of(Kind::InvalidField, &error).about(error.field())
     }
 }
 
 impl From<SearchError> for Problem {
     fn from(error: SearchError) -> Self {
-        Self { field: Some("q"), ..Self::new(Kind::MalformedQuery, error.to_string()) }
+        Self::of(Kind::MalformedQuery, &error).about("q")
     }
 }
 

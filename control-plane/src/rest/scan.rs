@@ -55,6 +55,7 @@ pub(crate) async fn scan<S: MessageStore + ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::{Actor, Change};
     use crate::mailbox::{MailboxSettings, StoredMailbox};
     use crate::message::tests_support::{new_message, text};
     use crate::message::{MessageAudio, NewMessage};
@@ -71,7 +72,8 @@ mod tests {
         let store = SqliteStore::open(folder).await.unwrap();
         let settings = MailboxSettings::default();
         let mailbox = StoredMailbox::new(MAILBOX, "+815012345678", settings, NOW).unwrap();
-        store.create_mailbox(&mailbox).await.unwrap();
+        let change = Change { by: Actor::System, at: NOW };
+        store.create_mailbox(&mailbox, change).await.unwrap();
         for id in spoken {
             store.keep_arrivals(&[new_message(*id, MAILBOX)], NOW).await.unwrap();
             let until = WallTime::from_unix_millis(NOW.as_unix_millis() + 1_000);

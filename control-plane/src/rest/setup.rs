@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::auth::{BearerFault, bearer};
 use super::client::ClientAddress;
-use super::extract::JsonBody;
+use super::extract::{JsonBody, Whole};
 use super::me_forwarding::look;
 use super::problem::{Kind, Problem};
 use super::setup_steps::{
@@ -77,8 +77,8 @@ pub(crate) struct SerialEntered {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TermsAccepted {
     /// The version that was shown.
-    #[schema(minimum = 1)]
-    version: i64,
+    #[schema(value_type = u32, minimum = 1)]
+    version: Whole,
 }
 
 /// The device that is to be registered (S37).
@@ -215,10 +215,15 @@ pub(crate) async fn terms(
     JsonBody(accepted): JsonBody<TermsAccepted>,
 ) -> Result<axum::Json<SetupView>, Problem> {
     let mut setup = underway.setup;
+    let version = i64::from(accepted.version.0);
     let next = setup.step.follow(Input::AcceptedTerms)?;
     let mut contract = contract_of(&plane, &setup).await?.ok_or_else(Problem::wrong_setup)?;
     if contract.state == ContractState::Applied {
-        contract = activate(&plane, &mut setup, &contract, accepted.version).await?;
+        contract = activate(&plane, &mut setup, &contract, version).await?;
+    }
+    // Said again, it is what was accepted then.
+    if contract.terms_version != Some(version) {
+        return Err(ContractError::TermsNotAccepted { current: contract.terms_version }.into());
     }
     if contract.mailbox != setup.mailbox {
         return Err(ContractError::SerialRedeemed.into());
@@ -241,7 +246,7 @@ pub(crate) async fn device(
     let mut setup = underway.setup;
     setup.step = setup.step.follow(Input::NamedDevice)?;
     let number = read_mobile(&named.number)
-        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("number"))?;
+        .map_err(|why| Problem::of(Kind::InvalidField, &why).about("number"))?;
     let name = DeviceName::read(&named.name)?;
     setup.device_name = Some(name.as_str().to_owned());
     let contract = contract_of(&plane, &setup).await?.ok_or_else(Problem::wrong_setup)?;
@@ -274,7 +279,7 @@ pub(crate) async fn code(
     let Underway { mut setup, token } = underway;
     let next = setup.step.follow(Input::RightCode)?;
     let code = Code::read(&entered.code)
-        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("code"))?;
+        .map_err(|why| Problem::of(Kind::InvalidField, &why).about("code"))?;
     let contract = contract_of(&plane, &setup).await?.ok_or_else(Problem::wrong_setup)?;
     let mailbox = contract.mailbox.ok_or_else(Problem::wrong_setup)?;
     let now = clock::now();
@@ -299,7 +304,8 @@ pub(crate) async fn code(
         CodeTried::Right(device) => Some(device.id),
         CodeTried::Wrong { left } => {
             let detail = format!("the code is wrong; {left} more may be tried before a new SMS");
-            return Err(Problem::new(Kind::WrongCode, detail).about("code"));
+            let ja = format!("認証コードが違います。あと{left}回入力できます。");
+            return Err(Problem::new(Kind::WrongCode, detail).in_japanese(ja).about("code"));
         }
         CodeTried::Expired | CodeTried::UsedUp => {
             let detail = "the code holds no longer; ask for another with POST /v1/setup/device";

@@ -31,7 +31,7 @@ pub(super) async fn enter(
     entry: Entry,
 ) -> Result<axum::Json<SetupView>, Problem> {
     let serial = Serial::read(serial)
-        .map_err(|why| Problem::new(Kind::InvalidField, why.to_string()).about("serial"))?;
+        .map_err(|why| Problem::of(Kind::InvalidField, &why).about("serial"))?;
     let now = clock::now();
     let store = &plane.shared.store;
     let turns = [turn(plane, TurnKind::Serial, address)];

@@ -8,7 +8,9 @@ use engine_core::time::WallTime;
 
 use super::auth::{BearerFault, bearer};
 use super::problem::Problem;
+use crate::audit::{Actor, Change};
 use crate::clock;
+use crate::contract::ContractId;
 use crate::limits::DEVICE_SEEN_STEP;
 use crate::plane::ControlPlane;
 use crate::store::StoreError;
@@ -20,8 +22,17 @@ use crate::subscriber::{Device, DeviceEnd, DeviceId};
 pub(crate) struct Subscriber {
     /// Which device asks.
     pub(crate) device: DeviceId,
+    /// Whose it is.
+    contract: ContractId,
     /// The contract's mailbox, the only one it may reach.
     pub(crate) mailbox: MailboxId,
+}
+
+impl Subscriber {
+    /// A change that the subscriber makes now.
+    pub(crate) fn change(&self) -> Change {
+        Change { by: Actor::Subscriber(self.contract), at: clock::now() }
+    }
 }
 
 impl FromRequestParts<ControlPlane> for Subscriber {
@@ -39,7 +50,7 @@ impl FromRequestParts<ControlPlane> for Subscriber {
             Some(DeviceEnd::ContractEnded) => return Err(contract_ended()),
         }
         see(plane, &device, clock::now()).await?;
-        Ok(Self { device: device.id, mailbox: device.mailbox })
+        Ok(Self { device: device.id, contract: device.contract, mailbox: device.mailbox })
     }
 }
 

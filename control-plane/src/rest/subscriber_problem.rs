@@ -39,7 +39,9 @@ impl Problem {
     pub(crate) fn too_many(free: WallTime, now: WallTime) -> Self {
         let wait_s = clock::until(now, free).as_millis().div_ceil(1_000).max(1);
         let detail = format!("this comes too often; try again in {wait_s} s");
-        Self::new(Kind::TooManyRequests, detail).with_header(RETRY_AFTER, &wait_s.to_string())
+        Self::new(Kind::TooManyRequests, detail)
+            .in_japanese(format!("回数が多すぎます。{wait_s}秒後に、もう一度お試しください。"))
+            .with_header(RETRY_AFTER, &wait_s.to_string())
     }
 
     pub(crate) fn no_chance() -> Self {
@@ -50,7 +52,7 @@ impl Problem {
 
 impl From<OutOfOrder> for Problem {
     fn from(error: OutOfOrder) -> Self {
-        Self::new(Kind::WrongStep, error.to_string())
+        Self::of(Kind::WrongStep, &error)
     }
 }
 
@@ -66,6 +68,6 @@ impl From<SessionError> for Problem {
 
 impl From<DeviceNameError> for Problem {
     fn from(error: DeviceNameError) -> Self {
-        Self::new(Kind::InvalidField, error.to_string()).about("name")
+        Self::of(Kind::InvalidField, &error).about("name")
     }
 }

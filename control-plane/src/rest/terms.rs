@@ -5,11 +5,13 @@ use axum::http::StatusCode;
 use engine_core::time::WallTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::auth::{ContractsRead, ContractsWrite, May};
-use super::extract::JsonBody;
+use super::extract::{JsonBody, wordy};
 use super::problem::{Kind, Problem};
 use crate::clock;
+use crate::limits::{TERMS_TEXT_CHARS_MAX, TERMS_URL_CHARS_MAX};
 use crate::plane::ControlPlane;
 use crate::terms::{Terms, TermsText, check};
 use crate::wording::time_utc;
@@ -21,16 +23,73 @@ use crate::wording::time_utc;
 pub(crate) struct TextBody {
     /// Where they can be read.
     #[serde(default)]
-    #[schema(
-        max_length = 2000,
-        pattern = "^https://[a-z]{1,20}[.]example/[a-z]{0,20}$",
-        example = "https://rusuden.example/terms"
-    )]
+    #[schema(example = "https://rusuden.example/terms")]
     url: Option<String>,
     /// Their words.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 8000, pattern = "[A-Za-z]")]
     text: Option<String>,
+}
+
+/// How terms in one language are given: at least one of the two must be there.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = NewTermsText)]
+#[allow(dead_code, reason = "it is only described")]
+enum NewText {
+    Url(TextWithUrl),
+    Text(TextWithWords),
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+struct TextWithUrl {
+    #[schema(schema_with = url_schema)]
+    url: String,
+    #[schema(schema_with = words_or_null)]
+    text: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is only described")]
+struct TextWithWords {
+    #[schema(schema_with = no_url)]
+    url: Option<()>,
+    #[schema(schema_with = words_schema)]
+    text: String,
+}
+
+/// No white space (`char::is_whitespace`) and no control character may stand in an address.
+fn url_schema() -> Object {
+    const URL: &str =
+        r"^https?://[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$";
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(TERMS_URL_CHARS_MAX))
+        .pattern(Some(URL))
+        .description(Some("Where they can be read."))
+        .examples(["https://rusuden.example/terms"])
+        .build()
+}
+
+fn no_url() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Null)
+        .description(Some("They stand nowhere else."))
+        .build()
+}
+
+fn words_schema() -> Object {
+    wordy(TERMS_TEXT_CHARS_MAX).description(Some("Their words.")).build()
+}
+
+fn words_or_null() -> Object {
+    let either = SchemaType::from_iter([Type::String, Type::Null]);
+    wordy(TERMS_TEXT_CHARS_MAX)
+        .schema_type(either)
+        .description(Some("Their words, if they are kept here, too."))
+        .build()
 }
 
 impl From<TextBody> for TermsText {
@@ -53,7 +112,9 @@ pub(crate) struct NewTerms {
     #[serde(default)]
     #[schema(format = DateTime)]
     effective_from: Option<String>,
+    #[schema(value_type = NewText)]
     ja: TextBody,
+    #[schema(value_type = NewText)]
     en: TextBody,
 }
 

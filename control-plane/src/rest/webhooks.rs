@@ -4,20 +4,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use engine_core::time::WallTime;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::auth::{May, WebhooksRead, WebhooksWrite};
 use super::extract::{JsonBody, PathId, QueryOf};
 use super::page::{PageOf, PageQuery, cut, read_page};
 use super::problem::{Kind, Problem};
+use super::webhook_bodies::{NewWebhook, ReplayChoice, ReplayRequest, WebhookChange};
 use crate::clock;
 use crate::limits::{WEBHOOK_SECRET_OVERLAP, WEBHOOKS_MAX};
 use crate::notice::NoticeId;
 use crate::plane::ControlPlane;
 use crate::store::{After, Replay};
-use crate::webhook::{EVENTS, WEBHOOK_TEST, Webhook, WebhookDelivery, WebhookId, message_id};
+use crate::webhook::{WEBHOOK_TEST, Webhook, WebhookDelivery, WebhookId, message_id};
 use crate::wording::time_utc;
 
 /// A program that is told of events, as the Standard Webhooks convention asks.
@@ -70,61 +70,6 @@ pub(crate) struct WebhookSecret {
     /// Verifies `webhook-signature`.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: String,
-}
-
-/// A webhook to be made.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewWebhook {
-    /// Where events are sent to: https, on the public internet unless configured otherwise.
-    #[schema(pattern = "^https://[a-z0-9]{1,20}[.]example[.]jp/[a-z]{0,20}$")]
-    url: String,
-    /// What it is told of; left out or empty: everything.
-    #[serde(default)]
-    #[schema(schema_with = events_schema)]
-    events: Vec<String>,
-    /// What people call it.
-    #[serde(default)]
-    #[schema(max_length = 200)]
-    description: String,
-}
-
-fn events_schema() -> Array {
-    let event = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(EVENTS));
-    ArrayBuilder::new()
-        .items(event)
-        .description(Some("What it is told of; empty: everything."))
-        .unique_items(true)
-        .build()
-}
-
-/// A change of a webhook (RFC 7396): what is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WebhookChange {
-    /// A new URL.
-    #[schema(pattern = "^https://[a-z0-9]{1,20}[.]example[.]jp/[a-z]{0,20}$")]
-    url: Option<String>,
-    /// What it is told of; replaces the whole list.
-    #[schema(schema_with = events_schema)]
-    events: Option<Vec<String>>,
-    /// What people call it.
-    #[schema(max_length = 200)]
-    description: Option<String>,
-    /// Whether it is told at all.
-    enabled: Option<bool>,
-}
-
-/// What is to be told again.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(crate) enum ReplayRequest {
-    /// The delivery with this id, whatever became of it.
-    #[schema(format = Uuid)]
-    Delivery(String),
-    /// All that were given up and happened at or after this time (RFC 3339).
-    #[schema(format = DateTime)]
-    FailedSince(String),
 }
 
 /// How much is told again.
@@ -292,13 +237,13 @@ pub(crate) async fn rotate(
     params(("id" = String, Path, format = Uuid)), responses((status = 202, body = Replayed)),
     security(("key" = ["webhooks:write"])))]
 pub(crate) async fn test(
-    _: May<WebhooksWrite>,
+    may: May<WebhooksWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<WebhookId>,
 ) -> Result<(StatusCode, axum::Json<Replayed>), Problem> {
     let webhook = find(&plane, id).await?;
     let data = serde_json::json!({"webhook": webhook.id.to_string()});
-    plane.shared.store.put_event_for(id, WEBHOOK_TEST, data, clock::now()).await?;
+    plane.shared.store.put_event_for(id, WEBHOOK_TEST, data, may.change()).await?;
     plane.shared.outbox_wake.wake();
     Ok((StatusCode::ACCEPTED, axum::Json(Replayed { deliveries: 1 })))
 }
@@ -324,17 +269,17 @@ pub(crate) async fn deliveries(
 
 /// Tells a webhook again: one delivery, or all that were given up since a time.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/replay", tag = "webhooks",
-    params(("id" = String, Path, format = Uuid)), request_body = ReplayRequest,
+    params(("id" = String, Path, format = Uuid)), request_body = ReplayChoice,
     responses((status = 202, body = Replayed)), security(("key" = ["webhooks:write"])))]
 pub(crate) async fn replay(
-    _: May<WebhooksWrite>,
+    may: May<WebhooksWrite>,
     State(plane): State<ControlPlane>,
     PathId(id): PathId<WebhookId>,
     JsonBody(request): JsonBody<ReplayRequest>,
 ) -> Result<(StatusCode, axum::Json<Replayed>), Problem> {
     let which = read_replay(&request)?;
     find(&plane, id).await?;
-    let deliveries = plane.shared.store.replay_webhook(id, which, clock::now()).await?;
+    let deliveries = plane.shared.store.replay_webhook(id, which, may.change()).await?;
     if deliveries == 0 && matches!(which, Replay::One(_)) {
         return Err(Problem::not_found("delivery with this id to this webhook"));
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use engine_core::id::MailboxId;
 
 use super::StoreError;
+use crate::audit::Change;
 use crate::blocked::{BlockedCaller, BlockedId};
 
 /// What became of a caller to be blocked.
@@ -23,12 +24,21 @@ pub enum Blocking {
 #[async_trait]
 pub trait BlockedStore: Send + Sync {
     /// Blocks a caller, if the mailbox has less than `most`.
-    async fn block_caller(&self, caller: &BlockedCaller, most: u32)
-    -> Result<Blocking, StoreError>;
+    async fn block_caller(
+        &self,
+        caller: &BlockedCaller,
+        most: u32,
+        change: Change,
+    ) -> Result<Blocking, StoreError>;
     /// A mailbox's blocked callers, oldest first.
     async fn blocked_callers(&self, mailbox: MailboxId) -> Result<Vec<BlockedCaller>, StoreError>;
     /// Unblocks a caller of this mailbox. False when there is none with this id.
-    async fn unblock_caller(&self, mailbox: MailboxId, id: BlockedId) -> Result<bool, StoreError>;
+    async fn unblock_caller(
+        &self,
+        mailbox: MailboxId,
+        id: BlockedId,
+        change: Change,
+    ) -> Result<bool, StoreError>;
     /// Whether the mailbox blocks the caller that this hash stands for.
     async fn is_blocked(&self, mailbox: MailboxId, hash: &str) -> Result<bool, StoreError>;
 }

@@ -7,6 +7,7 @@ use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
 use super::{After, Finished, Job, Kept, Page, Store, StoreError, Task};
+use crate::audit::{Actor, Change};
 use crate::backoff::backoff;
 use crate::clock::after;
 use crate::keys::{ApiKey, KeyId, Scope};
@@ -60,6 +61,11 @@ fn message_id(id: u128) -> RecordingId {
     RecordingId::from_u128(id)
 }
 
+/// A change at the command line.
+const fn by(at: WallTime) -> Change {
+    Change { by: Actor::Command, at }
+}
+
 async fn new_mailbox(store: &dyn Store, id: u128, addresses: &[&str]) -> StoredMailbox {
     let settings = MailboxSettings {
         addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
@@ -68,7 +74,7 @@ async fn new_mailbox(store: &dyn Store, id: u128, addresses: &[&str]) -> StoredM
     let number = format!("+8150{id:08}");
     let created = at(id as u64);
     let mailbox = StoredMailbox::new(MailboxId::from_u128(id), &number, settings, created).unwrap();
-    store.create_mailbox(&mailbox).await.unwrap();
+    store.create_mailbox(&mailbox, by(created)).await.unwrap();
     mailbox
 }
 
@@ -113,12 +119,15 @@ async fn mailboxes_are_kept_listed_and_changed(store: &dyn Store) {
     let mut changed = made[0].clone();
     changed.settings.greeting = GreetingChoice::None;
     changed.settings.quiet_limit_s = Some(7);
-    assert!(store.update_mailbox(&changed).await.unwrap());
-    assert!(!store.update_mailbox(&changed).await.unwrap(), "its version has passed");
+    assert!(store.update_mailbox(&changed, "mailbox.changed", by(START)).await.unwrap());
+    assert!(
+        !store.update_mailbox(&changed, "mailbox.changed", by(START)).await.unwrap(),
+        "its version has passed"
+    );
     let now = store.mailbox(changed.id).await.unwrap().unwrap();
     assert_eq!((now.version, &now.settings), (2, &changed.settings));
     for mailbox in made {
-        assert!(store.delete_mailbox(mailbox.id, at(10)).await.unwrap());
+        assert!(store.delete_mailbox(mailbox.id, by(at(10))).await.unwrap());
     }
     end_all(store).await;
 }
@@ -126,11 +135,11 @@ async fn mailboxes_are_kept_listed_and_changed(store: &dyn Store) {
 async fn a_number_has_one_mailbox_at_a_time(store: &dyn Store) {
     let first = new_mailbox(store, 10, &[]).await;
     let second = StoredMailbox { id: MailboxId::from_u128(11), ..first.clone() };
-    let refused = store.create_mailbox(&second).await.unwrap_err();
+    let refused = store.create_mailbox(&second, by(START)).await.unwrap_err();
     assert!(matches!(refused, StoreError::NumberTaken { number } if number == first.number));
-    assert!(store.delete_mailbox(first.id, START).await.unwrap());
-    assert!(!store.delete_mailbox(first.id, START).await.unwrap());
-    store.create_mailbox(&second).await.unwrap();
+    assert!(store.delete_mailbox(first.id, by(START)).await.unwrap());
+    assert!(!store.delete_mailbox(first.id, by(START)).await.unwrap());
+    store.create_mailbox(&second, by(START)).await.unwrap();
     let owner = store.mailbox_by_number(&first.number).await.unwrap().unwrap();
     assert_eq!(owner.id, second.id);
     end_all(store).await;
@@ -235,10 +244,10 @@ async fn a_deleted_message_cannot_come_back(store: &dyn Store) {
     let job = leased(store, &mailbox, 500).await;
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
     let id = message_id(500);
-    assert!(store.delete_message(id, START).await.unwrap());
-    assert!(!store.delete_message(id, START).await.unwrap());
-    assert!(!store.delete_message(message_id(501), START).await.unwrap());
-    assert!(!store.mark_read(id, Some(START)).await.unwrap());
+    assert!(store.delete_message(id, by(START)).await.unwrap());
+    assert!(!store.delete_message(id, by(START)).await.unwrap());
+    assert!(!store.delete_message(message_id(501), by(START)).await.unwrap());
+    assert!(!store.mark_read(id, true, by(START)).await.unwrap());
     assert_eq!(store.next_delivery(Channel::Mail).await.unwrap(), None, "nobody is told any more");
     let row = store.message(id).await.unwrap().unwrap();
     assert_eq!((row.state, row.text, row.audio), (StoredState::Deleted, None, None));
@@ -256,7 +265,7 @@ async fn a_deleted_message_cannot_come_back(store: &dyn Store) {
 async fn a_message_deleted_while_it_is_transcribed_leaves_nothing(store: &dyn Store) {
     let mailbox = new_mailbox(store, 51, &["a@example.jp"]).await;
     let job = leased(store, &mailbox, 510).await;
-    assert!(store.delete_message(message_id(510), START).await.unwrap());
+    assert!(store.delete_message(message_id(510), by(START)).await.unwrap());
     let erase = take(store, START).await.remove(0);
     store.end_job(&erase).await.unwrap();
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
@@ -286,15 +295,15 @@ async fn messages_are_listed_newest_first_in_pages(store: &dyn Store) {
     let seen = After { at: arrivals[4].received_at, id: 604 };
     assert_eq!(list(None, Some(seen), 2).await, [603, 602]);
 
-    assert!(store.mark_read(message_id(601), Some(at(5))).await.unwrap());
-    assert!(store.mark_read(message_id(601), Some(at(6))).await.unwrap());
+    assert!(store.mark_read(message_id(601), true, by(at(5))).await.unwrap());
+    assert!(store.mark_read(message_id(601), true, by(at(6))).await.unwrap());
     let row = store.message(message_id(601)).await.unwrap().unwrap();
     assert_eq!(row.read_at, Some(at(5)), "the first reading counts");
     assert_eq!(list(Some(true), None, 10).await, [601]);
     assert_eq!(list(Some(false), None, 10).await, [604, 603, 602, 600]);
-    assert!(store.mark_read(message_id(601), None).await.unwrap());
+    assert!(store.mark_read(message_id(601), false, by(START)).await.unwrap());
     assert!(list(Some(true), None, 10).await.is_empty());
-    assert!(!store.mark_read(message_id(699), None).await.unwrap());
+    assert!(!store.mark_read(message_id(699), false, by(START)).await.unwrap());
     end_all(store).await;
 }
 
@@ -324,12 +333,12 @@ async fn a_deleted_mailbox_takes_its_messages_along(store: &dyn Store) {
     let mailbox = new_mailbox(store, 80, &["a@example.jp"]).await;
     let mut greeting = mailbox.clone();
     greeting.own_greeting = true;
-    assert!(store.update_mailbox(&greeting).await.unwrap());
+    assert!(store.update_mailbox(&greeting, "greeting.put", by(START)).await.unwrap());
     assert_eq!(store.own_greetings().await.unwrap(), [mailbox.id]);
     let job = leased(store, &mailbox, 800).await;
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
     store.keep_arrivals(&[new_message(801, mailbox.id)], START).await.unwrap();
-    assert!(store.delete_mailbox(mailbox.id, START).await.unwrap());
+    assert!(store.delete_mailbox(mailbox.id, by(START)).await.unwrap());
     for id in [800, 801] {
         let row = store.message(message_id(id)).await.unwrap().unwrap();
         assert_eq!((row.state, row.text), (StoredState::Deleted, None));
@@ -401,11 +410,11 @@ async fn keys_are_found_by_hash_until_revoked(store: &dyn Store) {
         created_at: START,
         revoked_at: None,
     };
-    store.keep_key(&key, "hash").await.unwrap();
+    store.keep_key(&key, "hash", by(START)).await.unwrap();
     assert_eq!(store.key_by_hash("hash").await.unwrap(), Some(key.clone()));
     assert_eq!(store.key_by_hash("other").await.unwrap(), None);
-    assert!(store.revoke_key(key.id, at(1)).await.unwrap());
-    assert!(!store.revoke_key(key.id, at(2)).await.unwrap());
+    assert!(store.revoke_key(key.id, by(at(1))).await.unwrap());
+    assert!(!store.revoke_key(key.id, by(at(2))).await.unwrap());
     assert_eq!(store.key_by_hash("hash").await.unwrap(), None);
     let revoked = ApiKey { revoked_at: Some(at(1)), ..key };
     assert_eq!(store.keys().await.unwrap(), [revoked]);

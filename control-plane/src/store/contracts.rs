@@ -235,8 +235,8 @@ pub struct AuditPage {
     pub after: i64,
     /// Most entries.
     pub limit: u32,
-    /// Only of this subject.
-    pub subject: Option<String>,
+    /// Only of these subjects; empty: of all.
+    pub subjects: Vec<String>,
 }
 
 /// Reads the audit log. Entries are written by the changes themselves.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::time::WallTime;
 
+use crate::audit::Change;
 use crate::billing::BillingError;
 use crate::contract::{ContractError, ContractId};
 use crate::keys::{ApiKey, KeyId};
@@ -170,19 +171,28 @@ pub enum Finished {
 #[async_trait]
 pub trait MailboxStore: Send + Sync {
     /// Keeps a new mailbox; `NumberTaken` when its number has one.
-    async fn create_mailbox(&self, mailbox: &StoredMailbox) -> Result<(), StoreError>;
+    async fn create_mailbox(
+        &self,
+        mailbox: &StoredMailbox,
+        change: Change,
+    ) -> Result<(), StoreError>;
     /// The mailbox with this id, also when deleted.
     async fn mailbox(&self, id: MailboxId) -> Result<Option<StoredMailbox>, StoreError>;
     /// The mailbox that has this number now.
     async fn mailbox_by_number(&self, number: &str) -> Result<Option<StoredMailbox>, StoreError>;
     /// Mailboxes that are not deleted, oldest first.
     async fn mailboxes(&self, page: Page) -> Result<Vec<StoredMailbox>, StoreError>;
-    /// Replaces a mailbox if it is still at `mailbox.version`, and counts the version up. False
-    /// when another change came between, or it was deleted.
-    async fn update_mailbox(&self, mailbox: &StoredMailbox) -> Result<bool, StoreError>;
+    /// Replaces a mailbox if it is still at `mailbox.version`, and counts the version up; `action`
+    /// is what the audit log calls it. False when another change came between, or it was deleted.
+    async fn update_mailbox(
+        &self,
+        mailbox: &StoredMailbox,
+        action: &'static str,
+        change: Change,
+    ) -> Result<bool, StoreError>;
     /// Deletes a mailbox with all its messages, and leaves jobs that erase their objects. False
     /// when it was deleted before.
-    async fn delete_mailbox(&self, id: MailboxId, now: WallTime) -> Result<bool, StoreError>;
+    async fn delete_mailbox(&self, id: MailboxId, change: Change) -> Result<bool, StoreError>;
     /// Mailboxes with a greeting of their own.
     async fn own_greetings(&self) -> Result<Vec<MailboxId>, StoreError>;
 }
@@ -207,15 +217,17 @@ pub trait MessageStore: Send + Sync {
         read: Option<bool>,
         page: Page,
     ) -> Result<Vec<Message>, StoreError>;
-    /// Marks a message read at a time, or unread. False when there is none or it is deleted.
+    /// Marks a message read at the time of the change, or unread. What subscribers read is nobody's
+    /// affair: only marks by others are audited. False when there is none or it is deleted.
     async fn mark_read(
         &self,
         id: RecordingId,
-        read_at: Option<WallTime>,
+        is_read: bool,
+        change: Change,
     ) -> Result<bool, StoreError>;
     /// Takes text and caller out of the row, drops what waits to be told, and leaves a job that
     /// erases the objects. False when there is none or it was deleted before.
-    async fn delete_message(&self, id: RecordingId, now: WallTime) -> Result<bool, StoreError>;
+    async fn delete_message(&self, id: RecordingId, change: Change) -> Result<bool, StoreError>;
     /// Ends a transcription: result, deliveries to everyone the mailbox names, and the job's end,
     /// in one transaction. False, and nothing changed, when the lease was lost. When the message
     /// was deleted meanwhile, the job ends and leaves one that erases what was stored.
@@ -285,13 +297,13 @@ pub trait OutboxStore: Send + Sync {
 #[async_trait]
 pub trait KeyStore: Send + Sync {
     /// Keeps a key under the hash of its secret.
-    async fn keep_key(&self, key: &ApiKey, hash: &str) -> Result<(), StoreError>;
+    async fn keep_key(&self, key: &ApiKey, hash: &str, change: Change) -> Result<(), StoreError>;
     /// The key with this hash, unless it was revoked.
     async fn key_by_hash(&self, hash: &str) -> Result<Option<ApiKey>, StoreError>;
     /// All keys, oldest first.
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError>;
     /// Revokes a key. False when there is none or it was revoked before.
-    async fn revoke_key(&self, id: KeyId, now: WallTime) -> Result<bool, StoreError>;
+    async fn revoke_key(&self, id: KeyId, change: Change) -> Result<bool, StoreError>;
 }
 
 /// Everything a backend offers.

@@ -59,7 +59,7 @@ pub trait WebhookStore: Send + Sync {
         webhook: WebhookId,
         event: &str,
         data: serde_json::Value,
-        now: WallTime,
+        change: Change,
     ) -> Result<NoticeId, StoreError>;
     /// What a webhook was told, newest first.
     async fn webhook_deliveries(
@@ -72,7 +72,7 @@ pub trait WebhookStore: Send + Sync {
         &self,
         id: WebhookId,
         which: Replay,
-        now: WallTime,
+        change: Change,
     ) -> Result<u64, StoreError>;
 }
 

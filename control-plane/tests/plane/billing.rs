@@ -2,7 +2,7 @@
 //! the service itself dates applications now.
 
 use control_plane::{PlaneConfig, Scope};
-use reqwest::header::{ACCEPT, AUTHORIZATION};
+use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -240,10 +240,7 @@ async fn bills_need_their_scopes() {
     let (_, secret) = keys.create_key("reader", &[Scope::BillingRead]).await.unwrap();
     let close = format!("{JULY}/close");
     for (method, path, wanted) in [("GET", JULY, 200), ("POST", close.as_str(), 403)] {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let request = centre.http.request(method, format!("{}{path}", centre.url));
-        let sent = request.header(AUTHORIZATION, format!("Bearer {secret}")).send().await;
-        assert_eq!(read(sent.unwrap()).await.0, wanted, "{path}");
+        assert_eq!(centre.with(&secret).json(method, path, Value::Null).await.0, wanted, "{path}");
     }
     centre.stop().await;
 }

@@ -12,6 +12,7 @@ use engine_core::time::WallTime;
 use serde_json::{Value, json};
 
 use crate::mail::parse;
+use crate::setup::publish_terms;
 use crate::support::{Centre, arrival, number, read, until};
 
 fn body(line: &str) -> Value {
@@ -29,12 +30,6 @@ async fn post(centre: &Centre, path: &str, key: &str, body: &Value) -> (u16, Val
     let request = centre.request("POST", path).header("idempotency-key", key);
     let request = request.header("content-type", "application/json").body(body.to_string());
     read(request.send().await.unwrap()).await
-}
-
-async fn publish_terms(centre: &Centre) {
-    let terms = json!({"ja": {"text": "約款"}, "en": {"url": "https://rusuden.example/terms"}});
-    let (status, made) = centre.json("POST", "/v1/terms", terms).await;
-    assert_eq!(status, 201, "{made}");
 }
 
 async fn add_numbers(centre: &Centre, first: &str, last: &str) -> Value {
@@ -425,18 +420,22 @@ async fn every_change_by_an_operator_is_in_the_audit_log() {
     centre.json("POST", &path, Value::Null).await;
     centre.json("DELETE", &path, Value::Null).await;
     let mut actions = Vec::new();
+    let mut actors = Vec::new();
     let mut next = "/v1/audit?limit=2".to_owned();
     loop {
         let (status, page) = centre.get(&next).await;
         assert_eq!(status, 200, "{page}");
         for entry in page["items"].as_array().unwrap() {
-            assert!(entry["actor"].as_str().unwrap().starts_with("key:"), "{entry}");
+            actors.push(entry["actor"].as_str().unwrap().to_owned());
             actions.push(entry["action"].as_str().unwrap().to_owned());
         }
         let Some(cursor) = page["next"].as_str() else { break };
         next = format!("/v1/audit?limit=2&cursor={cursor}");
     }
+    assert_eq!(actors.remove(0), "command", "who made the key");
+    assert!(actors.iter().all(|actor| actor.starts_with("key:")), "{actors:?}");
     let wanted = [
+        "key.created",
         "terms.published",
         "numbers.added",
         "contract.applied",
@@ -444,7 +443,11 @@ async fn every_change_by_an_operator_is_in_the_audit_log() {
         "contract.reinstated",
     ];
     assert_eq!(actions, wanted);
+    let line = "/v1/lines/+819012345678/flags/arrears";
+    assert_eq!(centre.json("PUT", line, json!({"reason": "x"})).await.0, 200);
     let both = format!("/v1/audit?contract={}&line=%2B819012345678", made["id"].as_str().unwrap());
-    assert_eq!(centre.get(&both).await.0, 400);
+    let (_, either) = centre.get(&both).await;
+    let of_either = either["items"].as_array().unwrap().iter().map(|entry| &entry["action"]);
+    assert_eq!(of_either.collect::<Vec<_>>(), [wanted[3], wanted[4], wanted[5], "line.flag_set"]);
     centre.stop().await;
 }

@@ -36,8 +36,7 @@ async fn a_key_may_ask_as_much_as_its_limit_and_not_once_more() {
     refused(centre.request("GET", "/v1/mailboxes").send().await.unwrap()).await;
     let (_, other) =
         centre.plane.keys().create_key("other", &[control_plane::Scope::Admin]).await.unwrap();
-    let other = centre.http.get(format!("{}/v1/mailboxes", centre.url)).bearer_auth(other);
-    assert_eq!(other.send().await.unwrap().status(), 200, "another key has its own");
+    assert_eq!(centre.with(&other).get("/v1/mailboxes").await.0, 200, "another key has its own");
     assert_eq!(centre.get("/healthz").await.0, 200, "who watches is always answered");
     assert_eq!(centre.get("/readyz").await.0, 503);
     centre.stop().await;
@@ -55,7 +54,7 @@ async fn a_device_and_an_address_have_limits_of_their_own() {
     }
     refused(ask().await.unwrap()).await;
     let from = |address: &'static str| {
-        let request = centre.http.get(format!("{}/v1/capabilities", centre.url));
+        let request = centre.anyone().request("GET", "/v1/capabilities");
         request.header("x-forwarded-for", address).send()
     };
     for _ in 0..2 {
@@ -71,10 +70,8 @@ async fn a_device_and_an_address_have_limits_of_their_own() {
 async fn guessing_keys_is_limited_by_address_whatever_is_guessed() {
     let edge = EdgeConfig { address: only(3), ..EdgeConfig::default() };
     let (_folder, centre) = centre(edge).await;
-    let guess = |n: u32| {
-        let request = centre.http.get(format!("{}/v1/mailboxes", centre.url));
-        request.bearer_auth(format!("rsk_{n:064x}")).send()
-    };
+    let guess =
+        |n: u32| centre.with(&format!("rsk_{n:064x}")).request("GET", "/v1/mailboxes").send();
     for n in 0..3 {
         assert_eq!(guess(n).await.unwrap().status(), 401);
     }

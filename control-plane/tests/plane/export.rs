@@ -91,9 +91,7 @@ async fn an_export_needs_both_scopes_and_a_mailbox() {
     let path = format!("/v1/mailboxes/{mailbox}/export");
     for scope in [control_plane::Scope::MailboxesRead, control_plane::Scope::MessagesRead] {
         let (_, secret) = centre.plane.keys().create_key("half", &[scope]).await.unwrap();
-        let request = centre.http.get(format!("{}{path}", centre.url));
-        let request = request.header("authorization", format!("Bearer {secret}"));
-        assert_eq!(request.send().await.unwrap().status(), 403, "{scope:?}");
+        assert_eq!(centre.with(&secret).get(&path).await.0, 403, "{scope:?}");
     }
     centre.json("DELETE", &format!("/v1/mailboxes/{mailbox}"), Value::Null).await;
     assert_eq!(centre.get(&path).await.0, 410);

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Centre, read};
+use crate::support::Centre;
 
 async fn get(centre: &Centre, path: &str) -> (u16, Value) {
-    read(centre.http.get(format!("{}{path}", centre.url)).send().await.unwrap()).await
+    centre.anyone().get(path).await
 }
 
 #[tokio::test]

@@ -10,16 +10,16 @@ use crate::subscriber::App;
 use crate::support::{Centre, arrival, number};
 
 /// A subscriber with one message.
-struct Tenant<'a> {
-    app: App<'a>,
+struct Tenant {
+    app: App,
     mailbox: MailboxId,
     message: RecordingId,
     /// What nobody else may see.
     secrets: Vec<String>,
 }
 
-impl<'a> Tenant<'a> {
-    async fn new(centre: &'a Centre, n: u128) -> Self {
+impl Tenant {
+    async fn new(centre: &Centre, n: u128) -> Self {
         let address = format!("owner-{n}@example.jp");
         let caller = format!("+81901111{n:04}");
         let mailbox = centre.mailbox(&format!("+815000000{n:03}"), &[&address]).await;
@@ -119,7 +119,7 @@ async fn no_id_on_any_route_reaches_another_subscribers_data() {
 }
 
 /// All that a subscriber sees of their own.
-async fn snapshot(tenant: &Tenant<'_>) -> Vec<Value> {
+async fn snapshot(tenant: &Tenant) -> Vec<Value> {
     let message = format!("/v1/me/messages/{}", tenant.message);
     let mut seen = Vec::new();
     for path in ["/v1/me/settings", "/v1/me/notifications", "/v1/me/devices", &message] {

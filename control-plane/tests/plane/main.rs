@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod audit;
 mod billing;
 mod blocked;
 mod campaigns;
+mod client;
 mod contracts;
+mod description;
 mod dkim;
 mod edge;
 mod events;
@@ -15,12 +18,15 @@ mod flow;
 mod guides;
 mod isolation;
 mod keeping;
+mod languages;
 mod mail;
 mod mailboxes;
 mod messages;
 mod peers;
 mod protection;
+mod provoked;
 mod push;
+mod races;
 mod refusals;
 mod search;
 mod setup;

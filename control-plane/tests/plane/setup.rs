@@ -1,6 +1,7 @@
 //! The set-up of a subscriber's app from 「利用開始」 to the first forwarded call, with the
 //! codes as they are to be sent and a real pool of numbers.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use control_plane::PlaneConfig;
@@ -13,22 +14,27 @@ use engine_core::time::WallTime;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Centre, arrival, number, read};
+use crate::client::Client;
+use crate::support::{Centre, arrival, now, number, read};
 
-const LINE: &str = "090-1234-5678";
+pub(crate) const LINE: &str = "090-1234-5678";
 
-/// Publishes terms and numbers, as an operator does once.
-async fn prepare(centre: &Centre) {
+pub(crate) async fn publish_terms(centre: &Centre) {
     let terms = json!({"ja": {"text": "利用規約"}, "en": {"text": "Terms"}});
     let (status, made) = centre.json("POST", "/v1/terms", terms).await;
     assert_eq!(status, 201, "{made}");
+}
+
+/// Publishes terms and numbers, as an operator does once.
+pub(crate) async fn prepare(centre: &Centre) {
+    publish_terms(centre).await;
     let range = json!({"first": "+815012345670", "last": "+815012345679"});
     let (status, added) = centre.json("POST", "/v1/numbers", range).await;
     assert!((200..300).contains(&status), "{added}");
 }
 
 /// Applies for a line and gives the serial of the mail.
-async fn apply(centre: &Centre, line: &str) -> String {
+pub(crate) async fn apply(centre: &Centre, line: &str) -> String {
     let body = json!({"line": line, "kind": "individual", "email": "a@example.jp",
         "language": "ja"});
     let (status, applied) = centre.json("POST", "/v1/contracts", body).await;
@@ -37,15 +43,10 @@ async fn apply(centre: &Centre, line: &str) -> String {
 }
 
 /// A centre whose workers rest, so that what is to be sent stays in its rows.
-async fn resting() -> (TempDir, Centre) {
+pub(crate) async fn resting() -> (TempDir, Centre) {
     let folder = tempfile::tempdir().unwrap();
     let centre = Centre::open(folder.path(), PlaneConfig::default()).await;
     (folder, centre)
-}
-
-fn now() -> WallTime {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    WallTime::from_unix_millis(since.as_millis() as i64)
 }
 
 /// Codes that are to be sent to a number, oldest first.
@@ -64,49 +65,39 @@ async fn codes_to(folder: &Path, number: &str) -> Vec<String> {
 }
 
 /// The only code that is to be sent to a number.
-async fn the_code(folder: &Path, number: &str) -> String {
+pub(crate) async fn the_code(folder: &Path, number: &str) -> String {
     let mut codes = codes_to(folder, number).await;
     assert_eq!(codes.len(), 1, "codes to {number}");
     codes.remove(0)
 }
 
 /// An app that is being set up.
-#[derive(Clone)]
-struct App {
-    http: reqwest::Client,
-    url: String,
-    token: String,
+pub(crate) struct App {
+    client: Client,
+    pub(crate) token: String,
+}
+
+impl Deref for App {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl App {
-    async fn begin(centre: &Centre) -> Self {
-        let begun = centre.http.post(format!("{}/v1/setup", centre.url)).send().await.unwrap();
-        let (status, begun) = read(begun).await;
+    pub(crate) async fn begin(centre: &Centre) -> Self {
+        let (status, begun) = centre.anyone().json("POST", "/v1/setup", Value::Null).await;
         assert_eq!((status, &begun["step"]), (201, &"entry".into()), "{begun}");
         let token = begun["token"].as_str().unwrap().to_owned();
-        Self { http: centre.http.clone(), url: centre.url.clone(), token }
+        Self { client: centre.with(&token), token }
     }
 
-    async fn send(&self, method: &str, path: &str, body: Value) -> reqwest::Response {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
-        request = request.header("authorization", format!("Bearer {}", self.token));
-        if !body.is_null() {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        request.send().await.unwrap()
-    }
-
-    async fn post(&self, step: &str, body: Value) -> (u16, Value) {
-        read(self.send("POST", &format!("/v1/setup/{step}"), body).await).await
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        read(self.send("GET", path, Value::Null).await).await
+    pub(crate) async fn post(&self, step: &str, body: Value) -> (u16, Value) {
+        self.json("POST", &format!("/v1/setup/{step}"), body).await
     }
 
     /// Serial and terms.
-    async fn redeem(&self, serial: &str) -> Value {
+    pub(crate) async fn redeem(&self, serial: &str) -> Value {
         let (status, found) = self.post("serial", json!({"serial": serial})).await;
         assert_eq!((status, &found["step"]), (200, &"terms".into()), "{found}");
         let (status, shown) = self.post("terms", json!({"version": 1})).await;
@@ -114,9 +105,38 @@ impl App {
         shown
     }
 
-    async fn name(&self, number: &str, name: &str) -> (u16, Value) {
+    pub(crate) async fn name(&self, number: &str, name: &str) -> (u16, Value) {
         self.post("device", json!({"number": number, "name": name})).await
     }
+
+    /// The code of the SMS: the session of the device that it registers.
+    pub(crate) async fn register(&self, folder: &Path) -> Client {
+        let digits = the_code(folder, "+819012345678").await;
+        let (status, registered) = self.post("code", json!({"code": digits})).await;
+        assert_eq!((status, &registered["step"]), (200, &"forwarding".into()), "{registered}");
+        self.with(registered["token"].as_str().unwrap())
+    }
+}
+
+/// A subscriber with a registered device: the contract's serial, its 050 number, the set-up and
+/// the session.
+pub(crate) struct Registered {
+    pub(crate) serial: String,
+    pub(crate) number: String,
+    pub(crate) app: App,
+    pub(crate) session: Client,
+}
+
+/// Applies for [`LINE`] and sets its app up.
+pub(crate) async fn registered(folder: &Path, centre: &Centre) -> Registered {
+    prepare(centre).await;
+    let serial = apply(centre, LINE).await;
+    let app = App::begin(centre).await;
+    let shown = app.redeem(&serial).await;
+    assert_eq!(app.name(LINE, "電話").await.0, 200);
+    let session = app.register(folder).await;
+    let number = shown["number"]["e164"].as_str().unwrap().to_owned();
+    Registered { serial, number, app, session }
 }
 
 fn code(problem: &Value) -> &str {
@@ -152,7 +172,7 @@ async fn s32_s46_an_app_is_set_up_from_the_serial_to_the_first_forwarded_call() 
     assert_eq!(registered["guides"], "/v1/guides");
     assert_eq!(app.get("/v1/setup").await.1["step"], "forwarding");
 
-    let session = App { token: registered["token"].as_str().unwrap().to_owned(), ..app.clone() };
+    let session = app.with(registered["token"].as_str().unwrap());
     let (status, me) = session.get("/v1/me").await;
     assert_eq!((status, &me["number"]["e164"]), (200, &e164.clone().into()), "{me}");
     assert_eq!(me["plan"], json!({"monthly_yen": 290, "monthly_yen_with_tax": 319}));
@@ -302,7 +322,7 @@ async fn s38_a_number_gets_one_code_a_minute() {
     app.redeem(&serial).await;
     assert_eq!(app.name(LINE, "電話").await.0, 200);
     let body = json!({"number": LINE, "name": "電話"});
-    let answer = app.send("POST", "/v1/setup/device", body).await;
+    let answer = app.request("POST", "/v1/setup/device").json(&body).send().await.unwrap();
     let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     let (status, refused) = read(answer).await;
@@ -362,13 +382,12 @@ async fn s39_the_same_code_again_gives_the_same_session_and_registers_nothing() 
     let (a, b) = tokio::join!(app.post("code", body()), app.post("code", body()));
     assert_eq!((a.0, &a), (200, &b), "at once or later, the answer is one");
     assert_eq!(app.post("code", body()).await, a);
-    let session = App { token: a.1["token"].as_str().unwrap().to_owned(), ..app.clone() };
+    let session = app.with(a.1["token"].as_str().unwrap());
     assert_eq!(session.get("/v1/me/devices").await.1["items"].as_array().unwrap().len(), 1);
     let (status, refused) = app.name(LINE, "電話").await;
     assert_eq!((status, code(&refused)), (409, "wrong_step"), "it is done");
     // Signed out, the old code opens nothing any more.
-    let out = session.send("POST", "/v1/me/sign-out", Value::Null).await;
-    assert_eq!(out.status(), 204);
+    assert_eq!(session.json("POST", "/v1/me/sign-out", Value::Null).await.0, 204);
     assert_eq!(app.post("code", body()).await.0, 401);
     assert_eq!(session.get("/v1/me").await.0, 401);
     centre.stop().await;
@@ -403,12 +422,10 @@ async fn s37_own_number_and_device_name_are_checked() {
 #[tokio::test]
 async fn a_set_up_needs_its_token() {
     let (_folder, centre) = resting().await;
-    let bare = centre.http.get(format!("{}/v1/setup", centre.url)).send().await.unwrap();
-    assert_eq!(code(&read(bare).await.1), "no_setup");
+    assert_eq!(code(&centre.anyone().get("/v1/setup").await.1), "no_setup");
     let app = App::begin(&centre).await;
-    let other = App { token: format!("rsu_{}", "0".repeat(64)), ..app.clone() };
-    for wrong in [other, App { token: centre.key.clone(), ..app.clone() }] {
-        let (status, refused) = wrong.get("/v1/setup").await;
+    for wrong in [format!("rsu_{}", "0".repeat(64)), centre.key.clone()] {
+        let (status, refused) = app.with(&wrong).get("/v1/setup").await;
         assert_eq!((status, code(&refused)), (401, "wrong_setup"));
     }
     let (status, refused) = app.get("/v1/me").await;
@@ -419,17 +436,13 @@ async fn a_set_up_needs_its_token() {
 #[tokio::test]
 async fn s53_the_subscriber_sees_what_cancelling_would_mean() {
     let (folder, centre) = resting().await;
-    prepare(&centre).await;
-    let serial = apply(&centre, LINE).await;
-    let app = App::begin(&centre).await;
-    app.redeem(&serial).await;
-    app.name(LINE, "電話").await;
-    let digits = the_code(folder.path(), "+819012345678").await;
-    let (_, registered) = app.post("code", json!({"code": digits})).await;
-    let session = App { token: registered["token"].as_str().unwrap().to_owned(), ..app };
+    let Registered { session, .. } = registered(folder.path(), &centre).await;
     let (status, preview) = session.get("/v1/me/cancellation").await;
     assert_eq!(status, 200, "{preview}");
     let (_, me) = session.get("/v1/me").await;
+    // It is the carrier that cancels, on its member page (S27) or at the counter.
+    let cancel = session.json("POST", "/v1/me/cancellation", Value::Null).await;
+    assert_eq!((cancel.0, code(&cancel.1)), (405, "method_not_allowed"));
     let path = format!("/v1/contracts/{}/cancellation", me["contract"].as_str().unwrap());
     let (_, operators) = centre.get(&path).await;
     for field in ["ends_on", "ends_at", "charges", "total_yen_with_tax"] {
@@ -444,26 +457,18 @@ async fn s53_the_subscriber_sees_what_cancelling_would_mean() {
 #[tokio::test]
 async fn s09_a_message_is_told_as_the_subscriber_chose() {
     let (folder, centre) = resting().await;
-    prepare(&centre).await;
-    let serial = apply(&centre, LINE).await;
-    let app = App::begin(&centre).await;
-    let shown = app.redeem(&serial).await;
-    app.name(LINE, "電話").await;
-    let digits = the_code(folder.path(), "+819012345678").await;
-    let (_, registered) = app.post("code", json!({"code": digits})).await;
-    let session = App { token: registered["token"].as_str().unwrap().to_owned(), ..app };
+    let Registered { session, number: e164, .. } = registered(folder.path(), &centre).await;
     // Quiet an hour around this minute in Japan, so that what is to be told waits.
     let minute = (now().as_unix_millis() / 60_000 + 9 * 60).rem_euclid(1_440) as u16;
     let (from, to) = ((minute + 1_380) % 1_440, (minute + 60) % 1_440);
     let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
     let choice = json!({"mail": false, "addresses": ["a@example.jp"], "sms": true,
         "quiet_hours": {"from": clock(from), "to": clock(to)}});
-    let answer = session.send("PATCH", "/v1/me/notifications", choice).await;
-    assert_eq!(answer.status(), 200);
+    let (status, chosen) = session.json("PATCH", "/v1/me/notifications", choice).await;
+    assert_eq!(status, 200, "{chosen}");
     centre.plane.run_background().await.unwrap();
     centre.answer_all();
-    let e164 = shown["number"]["e164"].as_str().unwrap();
-    let mailbox = centre.plane.directory().mailbox(e164).await.unwrap().unwrap().id;
+    let mailbox = centre.plane.directory().mailbox(&e164).await.unwrap().unwrap().id;
     let call = arrival(1, mailbox, number("+81312345678"));
     centre.arrive(&call).await;
     centre.reach(call.opened.recording, "transcribed").await;

@@ -11,16 +11,10 @@ use control_plane::quiet::QuietHours;
 use control_plane::store::sqlite::SqliteStore;
 use control_plane::store::{NoticeStore, OutboxStore};
 use control_plane::{PlaneConfig, SmppConfig, SmsConfig, SmsHttpConfig};
-use engine_core::time::WallTime;
 use serde_json::Value;
 
 use crate::peers::Peer;
-use crate::support::{Centre, until};
-
-fn now() -> WallTime {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    WallTime::from_unix_millis(since.as_millis() as i64)
-}
+use crate::support::{Centre, now, until};
 
 fn code(id: u128) -> Notice {
     let body = NoticeBody::OneTimeCode { code: "4711".to_owned(), minutes: 10 };

@@ -1,42 +1,33 @@
 //! What a signed-in device sees and changes, and what it never reaches.
 
+use std::ops::Deref;
+
 use control_plane::NewDevice;
 use control_plane::contract::ContractId;
 use engine_core::id::MailboxId;
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::support::{Centre, arrival, mp3, number, read};
 
 /// A signed-in device.
-pub(crate) struct App<'a> {
-    centre: &'a Centre,
-    pub(crate) token: String,
+pub(crate) struct App {
+    client: Client,
     pub(crate) device: String,
 }
 
-impl<'a> App<'a> {
-    pub(crate) async fn sign_in(centre: &'a Centre, mailbox: MailboxId, name: &str) -> Self {
+impl App {
+    pub(crate) async fn sign_in(centre: &Centre, mailbox: MailboxId, name: &str) -> Self {
         let new = NewDevice { contract: ContractId::from_u128(1), mailbox, name };
         let (device, token) = centre.plane.sessions().sign_in(new).await.unwrap();
-        Self { centre, token, device: device.id.to_string() }
+        Self { client: centre.with(&token), device: device.id.to_string() }
     }
+}
 
-    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let request = self.centre.http.request(method, format!("{}{path}", self.centre.url));
-        request.header("authorization", format!("Bearer {}", self.token))
-    }
-
-    pub(crate) async fn json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let mut request = self.request(method, path);
-        if !body.is_null() {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        read(request.send().await.unwrap()).await
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        self.json("GET", path, Value::Null).await
+impl Deref for App {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -163,7 +154,7 @@ async fn sessions_and_keys_open_only_their_own_side() {
     }
     let (status, problem) = centre.get("/v1/me/messages").await;
     assert_eq!((status, &problem["code"]), (401, &"wrong_session".into()));
-    let bare = centre.http.get(format!("{}/v1/me/messages", centre.url)).send().await.unwrap();
+    let bare = centre.anyone().request("GET", "/v1/me/messages").send().await.unwrap();
     assert_eq!(bare.headers()["www-authenticate"], "Bearer realm=\"rusuden\"");
     assert_eq!(read(bare).await.1["code"], "no_session");
     centre.stop().await;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +25,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use crate::client::Client;
+pub(crate) use crate::client::read;
 
 /// Longest wait for anything: far beyond what a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -69,27 +73,43 @@ pub(crate) struct Centre {
     pub(crate) acks: Acks,
     pub(crate) work: WorkOut,
     pub(crate) bank: Arc<Bank>,
-    pub(crate) url: String,
-    pub(crate) http: reqwest::Client,
+    /// Who asks with a key that may do everything.
+    pub(crate) operator: Client,
     pub(crate) key: String,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
 
+impl Deref for Centre {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.operator
+    }
+}
+
+/// The service's ends of its queues, as `server` would hold them.
+pub(crate) type Ends = (ArrivalsIn, Acks, WorkOut, Arc<Bank>);
+
+/// Opens a control plane with queues of its own.
+pub(crate) async fn open_plane(folder: &Path, config: PlaneConfig) -> (ControlPlane, Ends) {
+    let (arrivals, arrivals_out) = crossbeam::channel::bounded(1_024);
+    let (work_in, work) = crossbeam::channel::bounded(64);
+    let acks: Acks = Arc::new(SegQueue::new());
+    let bank = Arc::new(Bank::default());
+    let deps = PlaneDeps {
+        arrivals: arrivals_out,
+        acks: acks.clone(),
+        work: work_in,
+        sounds: bank.clone(),
+    };
+    let plane = ControlPlane::open(config, folder, deps).await.unwrap();
+    (plane, (arrivals, acks, work, bank))
+}
+
 impl Centre {
     /// Opens and serves a data folder; without workers nothing moves on by itself.
     pub(crate) async fn open(folder: &Path, config: PlaneConfig) -> Self {
-        let (arrivals, arrivals_out) = crossbeam::channel::bounded(1_024);
-        let (work_in, work) = crossbeam::channel::bounded(64);
-        let acks: Acks = Arc::new(SegQueue::new());
-        let bank = Arc::new(Bank::default());
-        let deps = PlaneDeps {
-            arrivals: arrivals_out,
-            acks: acks.clone(),
-            work: work_in,
-            sounds: bank.clone(),
-        };
-        let plane = ControlPlane::open(config, folder, deps).await.unwrap();
+        let (plane, (arrivals, acks, work, bank)) = open_plane(folder, config).await;
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -101,9 +121,9 @@ impl Centre {
         let (_, key) = plane.keys().create_key("all", &[Scope::Admin]).await.unwrap();
         // Fails when another test of this process was first: then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let operator = Client::new(url).with(&key);
         let stop = Some(stop);
-        Self { plane, arrivals, acks, work, bank, url, http, key, stop, serving }
+        Self { plane, arrivals, acks, work, bank, operator, key, stop, serving }
     }
 
     /// A fresh one with its workers running and an engine that answers everything.
@@ -130,25 +150,6 @@ impl Centre {
         self.stop.take().unwrap().send(()).unwrap();
         self.serving.await.unwrap();
         assert!(self.plane.shutdown(PATIENCE).await, "it drains in time");
-    }
-
-    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let request = self.http.request(method, format!("{}{path}", self.url));
-        request.header("authorization", format!("Bearer {}", self.key))
-    }
-
-    /// Sends JSON (or nothing) and reads status and JSON (or null).
-    pub(crate) async fn json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let mut request = self.request(method, path);
-        if !body.is_null() {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        read(request.send().await.unwrap()).await
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        self.json("GET", path, Value::Null).await
     }
 
     /// Makes a mailbox and gives its id.
@@ -194,11 +195,10 @@ impl Centre {
     }
 }
 
-/// Reads status and JSON (or null).
-pub(crate) async fn read(response: reqwest::Response) -> (u16, Value) {
-    let status = response.status().as_u16();
-    let body = response.bytes().await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+/// The time as the service sees it.
+pub(crate) fn now() -> WallTime {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    WallTime::from_unix_millis(since.as_millis() as i64)
 }
 
 /// Waits for something that comes from another thread.

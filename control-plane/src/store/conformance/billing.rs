@@ -231,7 +231,7 @@ async fn usage_counts_the_calls_of_the_month(store: &dyn Store) {
         ..new_message(id, mailbox)
     });
     store.keep_arrivals(&calls, jst("2026-09-01 00:00")).await.unwrap();
-    store.delete_message(calls[1].id, jst("2026-09-02 00:00")).await.unwrap();
+    store.delete_message(calls[1].id, by_system("2026-09-02 00:00")).await.unwrap();
     let page = |after| Page { after, limit: 3 };
     let first = store.usage(month(AUGUST), page(None)).await.unwrap();
     let ids: Vec<_> = first.iter().map(|usage| usage.contract.as_u128()).collect();

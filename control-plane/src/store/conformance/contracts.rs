@@ -3,7 +3,7 @@
 use engine_core::id::MailboxId;
 use engine_core::time::WallTime;
 
-use super::{START, at, end_all, take};
+use super::{START, at, by, end_all, take};
 use crate::audit::{Actor, Change, Verifier};
 use crate::contract::tests_support::applied;
 use crate::contract::{Contract, ContractError, ContractId, ContractState};
@@ -271,14 +271,14 @@ async fn a_number_given_back_rests_for_180_days(store: &dyn Store) {
 
 async fn a_mailbox_of_a_contract_is_not_deleted_alone(store: &dyn Store) {
     let contract = store.contract(ContractId::from_u128(21)).await.unwrap().unwrap();
-    let refused = store.delete_mailbox(contract.mailbox.unwrap(), START).await;
+    let refused = store.delete_mailbox(contract.mailbox.unwrap(), by(START)).await;
     assert_eq!(refusal(refused), ContractError::MailboxOfContract);
     // A mailbox made by hand keeps its number out of the pool while it lives, and lets it rest.
     pool(store, 80, 1).await;
     let by_hand = super::new_mailbox(store, 80, &[]).await;
     apply(store, 24, 24).await.unwrap();
     assert_eq!(refusal(activate(store, 24, START).await), ContractError::NoNumberFree);
-    assert!(store.delete_mailbox(by_hand.id, START).await.unwrap());
+    assert!(store.delete_mailbox(by_hand.id, by(START)).await.unwrap());
     assert_eq!(refusal(activate(store, 24, START).await), ContractError::NoNumberFree);
     end_all(store).await;
 }
@@ -301,7 +301,7 @@ async fn flags_are_set_and_cleared(store: &dyn Store) {
 async fn the_audit_log_holds_every_change_in_a_chain(store: &dyn Store) {
     let (mut verifier, mut after, mut actions) = (Verifier::default(), 0, Vec::new());
     loop {
-        let page = AuditPage { after, limit: 7, subject: None };
+        let page = AuditPage { after, limit: 7, subjects: Vec::new() };
         let entries = store.audit(&page).await.unwrap();
         let Some(last) = entries.last() else { break };
         after = last.seq;
@@ -320,8 +320,8 @@ async fn the_audit_log_holds_every_change_in_a_chain(store: &dyn Store) {
     assert_eq!((count("line.flag_set"), count("line.flag_cleared")), (3, 1));
     let carrier = ["line.carrier_voicemail_on", "line.carrier_voicemail_off"];
     assert_eq!(carrier.map(count), [1, 1]);
-    let subject = Some(format!("contract:{}", ContractId::from_u128(21)));
-    let of_one = AuditPage { after: 0, limit: 100, subject };
+    let subjects = vec![format!("contract:{}", ContractId::from_u128(21))];
+    let of_one = AuditPage { after: 0, limit: 100, subjects };
     let of_one = store.audit(&of_one).await.unwrap();
     let of_one: Vec<_> = of_one.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(of_one, ["contract.applied", "contract.activated"]);

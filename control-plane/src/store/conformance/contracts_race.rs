@@ -20,7 +20,7 @@ pub(crate) async fn race(store: Arc<dyn Store>) {
     a_thousand_activations_on_900_numbers(&store).await;
     redeeming_twice_at_once(&store).await;
     cancelling_and_reinstating_at_once(&store).await;
-    let page = AuditPage { after: 0, limit: u32::MAX, subject: None };
+    let page = AuditPage { after: 0, limit: u32::MAX, subjects: Vec::new() };
     let mut verifier = Verifier::default();
     for entry in store.audit(&page).await.unwrap() {
         verifier.take(&entry).unwrap();

@@ -1,6 +1,6 @@
 //! What any backend must do with notices.
 
-use super::{START, at, new_mailbox};
+use super::{START, at, by, new_mailbox};
 use crate::notice::{Notice, NoticeBody, NoticeId};
 use crate::outbox::{Channel, Delivery, Next};
 use crate::store::Store;
@@ -85,7 +85,7 @@ async fn a_deleted_mailbox_takes_its_notices_along_but_not_those_of_its_deletion
     for notice in [&ending, &deleted] {
         store.put_notice(notice, &[(Channel::Mail, "a@example.jp")]).await.unwrap();
     }
-    assert!(store.delete_mailbox(mailbox.id, START).await.unwrap());
+    assert!(store.delete_mailbox(mailbox.id, by(START)).await.unwrap());
     let leased = store.lease_deliveries(Channel::Mail, START, at(60), 10).await.unwrap();
     assert_eq!(leased.iter().map(Delivery::id).collect::<Vec<_>>(), [deleted.id]);
     store.settle_delivery(&leased[0], &Next::Sent, at(1)).await.unwrap();

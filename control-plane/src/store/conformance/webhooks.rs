@@ -2,8 +2,7 @@
 
 use engine_core::time::WallTime;
 
-use super::{START, at, end_all, leased, new_mailbox, transcribed};
-use crate::audit::{Actor, Change};
+use super::{START, at, by, end_all, leased, new_mailbox, transcribed};
 use crate::notice::{NoticeBody, NoticeId};
 use crate::outbox::{Channel, Delivery, Next};
 use crate::push::PushEndpoint;
@@ -18,10 +17,6 @@ pub(super) async fn run(store: &dyn Store) {
     an_event_goes_once_to_each_webhook_that_wants_it(store).await;
     what_was_given_up_can_be_told_again(store).await;
     a_browser_is_told_of_messages_until_it_is_dropped(store).await;
-}
-
-const fn change(at: WallTime) -> Change {
-    Change { by: Actor::Command, at }
 }
 
 fn new_webhook(id: u128, events: &[&str]) -> Webhook {
@@ -41,10 +36,10 @@ fn new_webhook(id: u128, events: &[&str]) -> Webhook {
 async fn webhooks_are_kept_listed_changed_and_counted(store: &dyn Store) {
     let (first, second) =
         (new_webhook(1, &[MESSAGE_RECEIVED, MESSAGE_DELETED]), new_webhook(2, &[]));
-    assert!(store.create_webhook(&first, 2, change(START)).await.unwrap());
-    assert!(store.create_webhook(&second, 2, change(START)).await.unwrap());
+    assert!(store.create_webhook(&first, 2, by(START)).await.unwrap());
+    assert!(store.create_webhook(&second, 2, by(START)).await.unwrap());
     assert!(
-        !store.create_webhook(&new_webhook(3, &[]), 2, change(START)).await.unwrap(),
+        !store.create_webhook(&new_webhook(3, &[]), 2, by(START)).await.unwrap(),
         "two are the most"
     );
     assert_eq!(store.webhook(first.id).await.unwrap(), Some(first.clone()));
@@ -57,16 +52,16 @@ async fn webhooks_are_kept_listed_changed_and_counted(store: &dyn Store) {
 
     let mut changed = first.clone();
     (changed.url, changed.enabled) = ("https://example.jp/other".to_owned(), false);
-    assert!(store.update_webhook(&changed, change(START)).await.unwrap());
+    assert!(store.update_webhook(&changed, by(START)).await.unwrap());
     assert_eq!(store.webhook(first.id).await.unwrap(), Some(changed));
-    let rotated = store.rotate_webhook(second.id, change(at(9))).await.unwrap().unwrap();
+    let rotated = store.rotate_webhook(second.id, by(at(9))).await.unwrap().unwrap();
     assert_eq!((rotated.generation, rotated.rotated_at), (2, Some(at(9))));
     for id in [first.id, second.id] {
-        assert!(store.delete_webhook(id, change(START)).await.unwrap());
-        assert!(!store.delete_webhook(id, change(START)).await.unwrap());
-        assert_eq!(store.rotate_webhook(id, change(at(9))).await.unwrap(), None);
+        assert!(store.delete_webhook(id, by(START)).await.unwrap());
+        assert!(!store.delete_webhook(id, by(START)).await.unwrap());
+        assert_eq!(store.rotate_webhook(id, by(at(9))).await.unwrap(), None);
     }
-    assert!(!store.update_webhook(&first, change(START)).await.unwrap());
+    assert!(!store.update_webhook(&first, by(START)).await.unwrap());
 }
 
 async fn due(store: &dyn Store) -> Vec<Delivery> {
@@ -78,7 +73,7 @@ async fn an_event_goes_once_to_each_webhook_that_wants_it(store: &dyn Store) {
     let mut off = new_webhook(13, &[]);
     off.enabled = false;
     for webhook in [&all, &some, &off] {
-        assert!(store.create_webhook(webhook, 9, change(START)).await.unwrap());
+        assert!(store.create_webhook(webhook, 9, by(START)).await.unwrap());
     }
     let id = NoticeId::of(CONTRACT_ENDED, "1");
     let data = serde_json::json!({"contract": "1"});
@@ -94,7 +89,7 @@ async fn an_event_goes_once_to_each_webhook_that_wants_it(store: &dyn Store) {
     let mailbox = new_mailbox(store, 110, &[]).await;
     let job = leased(store, &mailbox, 1_100).await;
     assert!(store.finish(&job, &transcribed(), START).await.unwrap());
-    assert!(store.delete_message(super::message_id(1_100), START).await.unwrap());
+    assert!(store.delete_message(super::message_id(1_100), by(START)).await.unwrap());
     let mut events = Vec::new();
     for delivery in due(store).await {
         let NoticeBody::Event { event, data } = &delivery.notice.body else { panic!("an event") };
@@ -109,13 +104,13 @@ async fn an_event_goes_once_to_each_webhook_that_wants_it(store: &dyn Store) {
     assert_eq!(events, wanted);
     end_all(store).await;
     for webhook in [&all, &some, &off] {
-        assert!(store.delete_webhook(webhook.id, change(START)).await.unwrap());
+        assert!(store.delete_webhook(webhook.id, by(START)).await.unwrap());
     }
 }
 
 async fn what_was_given_up_can_be_told_again(store: &dyn Store) {
     let webhook = new_webhook(21, &[]);
-    assert!(store.create_webhook(&webhook, 9, change(START)).await.unwrap());
+    assert!(store.create_webhook(&webhook, 9, by(START)).await.unwrap());
     for n in 0..3 {
         let id = NoticeId::from_u128(2_100 + n);
         store.put_event(id, CONTRACT_ENDED, serde_json::json!({}), at(n as u64)).await.unwrap();
@@ -137,7 +132,7 @@ async fn what_was_given_up_can_be_told_again(store: &dyn Store) {
     let rest = store.webhook_deliveries(webhook.id, Page { after, limit: 1 }).await.unwrap();
     assert_eq!(rest, [log[1].clone()]);
 
-    let replay = async |which| store.replay_webhook(webhook.id, which, at(50)).await.unwrap();
+    let replay = async |which| store.replay_webhook(webhook.id, which, by(at(50))).await.unwrap();
     assert_eq!(replay(Replay::FailedSince(at(1))).await, 1);
     assert_eq!(replay(Replay::One(NoticeId::from_u128(2_102))).await, 1);
     assert_eq!(replay(Replay::One(NoticeId::from_u128(9_999))).await, 0);
@@ -146,7 +141,7 @@ async fn what_was_given_up_can_be_told_again(store: &dyn Store) {
     ids.sort_unstable();
     assert_eq!(ids, [2_101, 2_102]);
     assert!(again.iter().all(|d| d.attempts == 0 && d.created_at == at(50)));
-    assert!(store.delete_webhook(webhook.id, change(START)).await.unwrap());
+    assert!(store.delete_webhook(webhook.id, by(START)).await.unwrap());
     assert!(due(store).await.is_empty(), "nothing is left to tell it");
 }
 
@@ -180,7 +175,7 @@ async fn a_browser_is_told_of_messages_until_it_is_dropped(store: &dyn Store) {
     assert!(store.drop_push_endpoint(first.id).await.unwrap());
     assert!(!store.drop_push_endpoint(first.id).await.unwrap());
     assert!(store.put_push_endpoint(&second, 2).await.unwrap());
-    assert!(store.delete_mailbox(mailbox.id, START).await.unwrap());
+    assert!(store.delete_mailbox(mailbox.id, by(START)).await.unwrap());
     assert_eq!(store.push_endpoint(second.id).await.unwrap(), None, "it goes with its mailbox");
     end_all(store).await;
 }

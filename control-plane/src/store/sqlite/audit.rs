@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::{SqliteStore, time};
 use crate::audit::{Change, Deed, Entry};
@@ -12,18 +12,22 @@ use crate::store::{AuditPage, AuditStore, StoreError};
 const LAST: &str = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
 const APPEND: &str = "INSERT INTO audit (seq, at, actor, action, subject, detail, prev_hash, hash) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-const PAGE: &str = "SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
-const PAGE_OF: &str = "SELECT * FROM audit WHERE subject = $3 AND seq > $1 ORDER BY seq LIMIT $2";
 
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn audit(&self, page: &AuditPage) -> Result<Vec<Entry>, StoreError> {
-        let sql = if page.subject.is_some() { PAGE_OF } else { PAGE };
-        let mut query = sqlx::query(sql).bind(page.after).bind(i64::from(page.limit));
-        if let Some(subject) = &page.subject {
-            query = query.bind(subject);
+        let mut query = QueryBuilder::new("SELECT * FROM audit WHERE seq > ");
+        query.push_bind(page.after);
+        if !page.subjects.is_empty() {
+            query.push(" AND subject IN (");
+            let mut subjects = query.separated(", ");
+            for subject in &page.subjects {
+                subjects.push_bind(subject);
+            }
+            query.push(")");
         }
-        query.fetch_all(&self.readers).await?.iter().map(read).collect()
+        query.push(" ORDER BY seq LIMIT ").push_bind(i64::from(page.limit));
+        query.build().fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 }
 

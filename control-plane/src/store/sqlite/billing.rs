@@ -6,19 +6,18 @@ use serde_json::json;
 use sqlx::{Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::SqliteStore;
 use super::audit::append_audit;
 use super::billing_rows::{
     Drawing, find_adjustment, first_month, last_closed, read_closed, read_contract,
 };
+use super::repeats::{find_repeat, keep_repeat};
+use super::{SqliteStore, unreadable};
 use crate::audit::{Change, Deed};
 use crate::billing::{Adjustment, BillingError, closes_from};
 use crate::billing_export::Format;
-use crate::contract::ContractError;
 use crate::japan::Month;
 use crate::store::{
-    BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment, Page, Repeat,
-    StoreError,
+    BillingStore, ClosedMonth, ContractUsage, Draft, ExportFacts, NewAdjustment, Page, StoreError,
 };
 use crate::usage::ForwardedCalls;
 
@@ -35,10 +34,6 @@ const ADJUST: &str = "INSERT INTO billing_adjustments \
     (id, contract, for_month, lands_in, net_yen, reason, created_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const CONTRACT_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM contracts WHERE id = $1)";
-const KEPT_REPEAT: &str =
-    "SELECT body_hash, subject FROM idempotency_keys WHERE actor = $1 AND key_hash = $2";
-const KEEP_REPEAT: &str = "INSERT INTO idempotency_keys \
-    (actor, key_hash, body_hash, subject, created_at) VALUES ($1, $2, $3, $4, $5)";
 const RAN: &str = "SELECT id FROM contracts \
     WHERE id > $1 AND applied_on <= $2 AND (ends_on IS NULL OR ends_on >= $3) \
     ORDER BY id LIMIT $4";
@@ -133,7 +128,8 @@ impl BillingStore for SqliteStore {
         if let Some(repeat) = &new.repeat
             && let Some(before) = find_repeat(&mut tx, repeat, change).await?
         {
-            return Ok(before);
+            let kept = find_adjustment(&mut tx, &before).await?;
+            return kept.ok_or_else(|| unreadable(&before, "no adjustment"));
         }
         let correction = &new.correction;
         let lands_in = landing(&mut tx, correction.for_month).await?;
@@ -255,36 +251,4 @@ async fn keep_exports(
     let totals = drawing.totals();
     let [Some(csv), Some(json)] = ends else { unreachable!("every sheet is finished once") };
     Ok(ClosedMonth { month, closed_at: change.at, totals, csv, json })
-}
-
-async fn find_repeat(
-    tx: &mut Transaction<'static, Sqlite>,
-    repeat: &Repeat,
-    change: Change,
-) -> Result<Option<Adjustment>, StoreError> {
-    let query = sqlx::query_as(KEPT_REPEAT).bind(change.by.to_string()).bind(&repeat.key_hash);
-    let kept: Option<(String, String)> = query.fetch_optional(&mut **tx).await?;
-    let Some((body_hash, subject)) = kept else { return Ok(None) };
-    let before = find_adjustment(tx, &subject).await?;
-    match before {
-        Some(before) if body_hash == repeat.body_hash => Ok(Some(before)),
-        _ => Err(ContractError::KeyReused.into()),
-    }
-}
-
-async fn keep_repeat(
-    tx: &mut Transaction<'static, Sqlite>,
-    repeat: &Repeat,
-    id: Uuid,
-    change: Change,
-) -> Result<(), StoreError> {
-    sqlx::query(KEEP_REPEAT)
-        .bind(change.by.to_string())
-        .bind(&repeat.key_hash)
-        .bind(&repeat.body_hash)
-        .bind(id.to_string())
-        .bind(change.at.as_unix_millis())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }

@@ -5,7 +5,9 @@ use engine_core::id::MailboxId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::audit::append_audit;
 use super::{SqliteStore, time, unreadable};
+use crate::audit::{Change, Deed};
 use crate::blocked::{BlockedCaller, BlockedId};
 use crate::store::{BlockedStore, Blocking, StoreError};
 
@@ -25,6 +27,7 @@ impl BlockedStore for SqliteStore {
         &self,
         caller: &BlockedCaller,
         most: u32,
+        change: Change,
     ) -> Result<Blocking, StoreError> {
         let mailbox = caller.mailbox.to_string();
         let mut tx = self.begin().await?;
@@ -50,6 +53,8 @@ impl BlockedStore for SqliteStore {
             .bind(caller.created_at.as_unix_millis())
             .execute(&mut *tx)
             .await?;
+        append_audit(&mut tx, change, &deed("blocked_caller.added", caller.mailbox, caller.id))
+            .await?;
         tx.commit().await?;
         Ok(Blocking::New)
     }
@@ -59,9 +64,20 @@ impl BlockedStore for SqliteStore {
         query.fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 
-    async fn unblock_caller(&self, mailbox: MailboxId, id: BlockedId) -> Result<bool, StoreError> {
+    async fn unblock_caller(
+        &self,
+        mailbox: MailboxId,
+        id: BlockedId,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let query = sqlx::query(UNBLOCK).bind(mailbox.to_string()).bind(id.to_string());
-        Ok(query.execute(&self.writer).await?.rows_affected() == 1)
+        let unblocked = query.execute(&mut *tx).await?.rows_affected() == 1;
+        if unblocked {
+            append_audit(&mut tx, change, &deed("blocked_caller.removed", mailbox, id)).await?;
+        }
+        tx.commit().await?;
+        Ok(unblocked)
     }
 
     async fn is_blocked(&self, mailbox: MailboxId, hash: &str) -> Result<bool, StoreError> {
@@ -69,6 +85,11 @@ impl BlockedStore for SqliteStore {
         let found: Option<i64> = query.fetch_optional(&self.readers).await?;
         Ok(found.is_some())
     }
+}
+
+fn deed(action: &'static str, mailbox: MailboxId, id: BlockedId) -> Deed {
+    let detail = serde_json::json!({ "blocked_caller": id.to_string() });
+    Deed { action, subject: format!("mailbox:{mailbox}"), detail }
 }
 
 /// Drops all blocked callers of a mailbox that is being deleted.

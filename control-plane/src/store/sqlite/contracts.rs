@@ -16,6 +16,7 @@ use super::lines::{flags, free_line, take_line};
 use super::mailboxes::{bury_mailbox, insert_mailbox};
 use super::notices::{drop_notice, put_notice};
 use super::numbers::{assign_number, has_reached, quarantine_number};
+use super::repeats::{find_repeat, keep_repeat};
 use super::sealed::seal_addresses;
 use super::terms::{accept_terms, version_at};
 use super::webhooks::put_event;
@@ -24,13 +25,12 @@ use crate::audit::{Actor, Change, Deed};
 use crate::campaign::{self, Exclusion, Grant};
 use crate::contract::{Contract, ContractError, ContractId, ContractKind};
 use crate::contract_notice::{self, application_complete_id};
-use crate::limits::REPEAT_AGE_MAX;
 use crate::line::{Line, LineFlag};
 use crate::mailbox::{MailboxSettings, StoredMailbox};
 use crate::notice::{Notice, NoticeId};
 use crate::outbox::Channel;
 use crate::store::{
-    Activated, Activation, Application, Applied, ContractFilter, ContractStore, Job, Page, Repeat,
+    Activated, Activation, Application, Applied, ContractFilter, ContractStore, Job, Page,
     StoreError, Task,
 };
 use crate::vault::Vault;
@@ -47,11 +47,6 @@ const FIRST_OF_LINE: &str = "INSERT INTO line_campaign \
     (line_hash, contract, campaign_version, granted_at) VALUES ($1, $2, $3, $4) \
     ON CONFLICT DO NOTHING";
 const HAS_APPLIED: &str = "SELECT EXISTS (SELECT 1 FROM line_campaign WHERE line_hash = $1)";
-const KEPT_REPEAT: &str =
-    "SELECT body_hash, subject FROM idempotency_keys WHERE actor = $1 AND key_hash = $2";
-const KEEP_REPEAT: &str = "INSERT INTO idempotency_keys \
-    (actor, key_hash, body_hash, subject, created_at) VALUES ($1, $2, $3, $4, $5)";
-const DROP_REPEATS: &str = "DELETE FROM idempotency_keys WHERE created_at <= $1";
 
 #[async_trait]
 impl ContractStore for SqliteStore {
@@ -64,7 +59,8 @@ impl ContractStore for SqliteStore {
         if let Some(repeat) = &application.repeat
             && let Some(before) = find_repeat(&mut tx, repeat, change).await?
         {
-            return Ok(Applied::Before(before));
+            let id = before.parse().map_err(|_| unreadable(&before, "a malformed contract"))?;
+            return Ok(Applied::Before(find(&mut tx, id).await?));
         }
         let mut contract = application.contract.clone();
         take_line(&mut tx, &contract.line, contract.id, change.at).await?;
@@ -334,42 +330,4 @@ const fn exclusion(flag: LineFlag) -> Exclusion {
         LineFlag::Breach => Exclusion::Breach,
         LineFlag::Unsuitable => Exclusion::Unsuitable,
     }
-}
-
-/// What the same request made before.
-async fn find_repeat(
-    tx: &mut Transaction<'static, Sqlite>,
-    repeat: &Repeat,
-    change: Change,
-) -> Result<Option<Contract>, StoreError> {
-    let oldest = change.at.as_unix_millis() - REPEAT_AGE_MAX.as_millis() as i64;
-    sqlx::query(DROP_REPEATS).bind(oldest).execute(&mut **tx).await?;
-    let kept: Option<(String, String)> = sqlx::query_as(KEPT_REPEAT)
-        .bind(change.by.to_string())
-        .bind(&repeat.key_hash)
-        .fetch_optional(&mut **tx)
-        .await?;
-    let Some((body_hash, subject)) = kept else { return Ok(None) };
-    if body_hash != repeat.body_hash {
-        return Err(ContractError::KeyReused.into());
-    }
-    let id = subject.parse().map_err(|_| unreadable(&subject, "a malformed contract"))?;
-    find(tx, id).await.map(Some)
-}
-
-async fn keep_repeat(
-    tx: &mut Transaction<'static, Sqlite>,
-    repeat: &Repeat,
-    made: ContractId,
-    change: Change,
-) -> Result<(), StoreError> {
-    sqlx::query(KEEP_REPEAT)
-        .bind(change.by.to_string())
-        .bind(&repeat.key_hash)
-        .bind(&repeat.body_hash)
-        .bind(made.to_string())
-        .bind(change.at.as_unix_millis())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }

@@ -5,7 +5,9 @@ use engine_core::time::WallTime;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::audit::append_audit;
 use super::{SqliteStore, time, unreadable};
+use crate::audit::{Change, Deed};
 use crate::keys::{ApiKey, KeyId, Scope};
 use crate::store::{KeyStore, StoreError};
 
@@ -17,8 +19,9 @@ const REVOKE: &str = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revo
 
 #[async_trait]
 impl KeyStore for SqliteStore {
-    async fn keep_key(&self, key: &ApiKey, hash: &str) -> Result<(), StoreError> {
+    async fn keep_key(&self, key: &ApiKey, hash: &str, change: Change) -> Result<(), StoreError> {
         let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.name()).collect();
+        let mut tx = self.begin().await?;
         sqlx::query(KEEP)
             .bind(key.id.to_string())
             .bind(&key.name)
@@ -26,8 +29,12 @@ impl KeyStore for SqliteStore {
             .bind(scopes.join(" "))
             .bind(key.created_at.as_unix_millis())
             .bind(key.revoked_at.map(WallTime::as_unix_millis))
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
+        // Its name may be a person's: id and scopes say enough.
+        let detail = serde_json::json!({ "scopes": scopes });
+        append_audit(&mut tx, change, &deed("key.created", key.id, detail)).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -40,10 +47,21 @@ impl KeyStore for SqliteStore {
         sqlx::query(ALL).fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 
-    async fn revoke_key(&self, id: KeyId, now: WallTime) -> Result<bool, StoreError> {
-        let query = sqlx::query(REVOKE).bind(id.to_string()).bind(now.as_unix_millis());
-        Ok(query.execute(&self.writer).await?.rows_affected() == 1)
+    async fn revoke_key(&self, id: KeyId, change: Change) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let query = sqlx::query(REVOKE).bind(id.to_string()).bind(change.at.as_unix_millis());
+        let revoked = query.execute(&mut *tx).await?.rows_affected() == 1;
+        if revoked {
+            let deed = deed("key.revoked", id, serde_json::json!({}));
+            append_audit(&mut tx, change, &deed).await?;
+        }
+        tx.commit().await?;
+        Ok(revoked)
     }
+}
+
+fn deed(action: &'static str, id: KeyId, detail: serde_json::Value) -> Deed {
+    Deed { action, subject: format!("key:{id}"), detail }
 }
 
 fn read(row: &SqliteRow) -> Result<ApiKey, StoreError> {

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 use tracing::warn;
 
+use super::audit::append_audit;
 use super::blocked::forget;
 use super::deletions::{count, open_deletion};
 use super::jobs::put_job;
@@ -17,6 +18,7 @@ use super::push::drop_push_endpoints;
 use super::sealed::{NO_ADDRESSES, Opener, opener, read_addresses, seal_addresses};
 use super::subscribers::forget_subscriber;
 use super::{SqliteStore, time, unreadable};
+use crate::audit::{Change, Deed};
 use crate::clock;
 use crate::contract::ContractError;
 use crate::mailbox::{
@@ -48,10 +50,18 @@ const OWN_GREETINGS: &str =
 
 #[async_trait]
 impl MailboxStore for SqliteStore {
-    async fn create_mailbox(&self, mailbox: &StoredMailbox) -> Result<(), StoreError> {
+    async fn create_mailbox(
+        &self,
+        mailbox: &StoredMailbox,
+        change: Change,
+    ) -> Result<(), StoreError> {
         let addresses = &mailbox.settings.addresses;
         let addresses = seal_addresses(&self.vault, mailbox.id, addresses).await?;
-        insert_mailbox(&self.writer, mailbox, &addresses).await
+        let mut tx = self.begin().await?;
+        insert_mailbox(&mut *tx, mailbox, &addresses).await?;
+        append_audit(&mut tx, change, &deed("mailbox.created", mailbox.id)).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn mailbox(&self, id: MailboxId) -> Result<Option<StoredMailbox>, StoreError> {
@@ -81,9 +91,15 @@ impl MailboxStore for SqliteStore {
         Ok(mailboxes)
     }
 
-    async fn update_mailbox(&self, mailbox: &StoredMailbox) -> Result<bool, StoreError> {
+    async fn update_mailbox(
+        &self,
+        mailbox: &StoredMailbox,
+        action: &'static str,
+        change: Change,
+    ) -> Result<bool, StoreError> {
         let settings = &mailbox.settings;
         let addresses = seal_addresses(&self.vault, mailbox.id, &settings.addresses).await?;
+        let mut tx = self.begin().await?;
         let changed = sqlx::query(UPDATE)
             .bind(mailbox.id.to_string())
             .bind(mailbox.version)
@@ -95,12 +111,17 @@ impl MailboxStore for SqliteStore {
             .bind(mailbox.own_greeting)
             .bind(addresses)
             .bind(mailbox.updated_at.as_unix_millis())
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(changed.rows_affected() == 1)
+        let is_changed = changed.rows_affected() == 1;
+        if is_changed {
+            append_audit(&mut tx, change, &deed(action, mailbox.id)).await?;
+        }
+        tx.commit().await?;
+        Ok(is_changed)
     }
 
-    async fn delete_mailbox(&self, id: MailboxId, now: WallTime) -> Result<bool, StoreError> {
+    async fn delete_mailbox(&self, id: MailboxId, change: Change) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let number: Option<(String, Option<String>)> =
             sqlx::query_as(OWNED).bind(id.to_string()).fetch_optional(&mut *tx).await?;
@@ -108,8 +129,9 @@ impl MailboxStore for SqliteStore {
         if contract.is_some() {
             return Err(ContractError::MailboxOfContract.into());
         }
-        bury_mailbox(&mut tx, id, now).await?;
-        quarantine_number(&mut tx, &number, now).await?;
+        bury_mailbox(&mut tx, id, change.at).await?;
+        quarantine_number(&mut tx, &number, change.at).await?;
+        append_audit(&mut tx, change, &deed("mailbox.deleted", id)).await?;
         tx.commit().await?;
         // The job does it again, and also after a crash right here.
         if let Err(why) = self.vault.destroy(&[id]).await {
@@ -122,6 +144,10 @@ impl MailboxStore for SqliteStore {
         let rows: Vec<String> = sqlx::query_scalar(OWN_GREETINGS).fetch_all(&self.readers).await?;
         rows.iter().map(|id| id.parse().map_err(|_| unreadable(id, "a malformed id"))).collect()
     }
+}
+
+fn deed(action: &'static str, id: MailboxId) -> Deed {
+    Deed { action, subject: format!("mailbox:{id}"), detail: serde_json::json!({}) }
 }
 
 /// Writes a new mailbox with its addresses as [`seal_addresses`] gives them; `NumberTaken` when

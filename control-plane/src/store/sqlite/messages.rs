@@ -10,12 +10,14 @@ use engine_core::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
+use super::audit::append_audit;
 use super::jobs::{end_job, put_job};
 use super::message_rows::{read, segments_text};
 use super::notices::drop_notice;
 use super::sealed::{Opener, message_place, opener, seal};
 use super::tell::{tell, tell_webhooks};
 use super::{SqliteStore, unreadable};
+use crate::audit::{Actor, Change, Deed};
 use crate::mailbox::language_name;
 use crate::message::{Message, NewMessage, StoredState, verdict_name};
 use crate::store::{Finished, Job, Kept, MessageStore, Page, StoreError, Task};
@@ -125,18 +127,28 @@ impl MessageStore for SqliteStore {
     async fn mark_read(
         &self,
         id: RecordingId,
-        read_at: Option<WallTime>,
+        is_read: bool,
+        change: Change,
     ) -> Result<bool, StoreError> {
-        let query =
-            sqlx::query(MARK).bind(id.to_string()).bind(read_at.map(WallTime::as_unix_millis));
-        Ok(query.execute(&self.writer).await?.rows_affected() == 1)
+        let read_at = is_read.then(|| change.at.as_unix_millis());
+        let mut tx = self.begin().await?;
+        let query = sqlx::query(MARK).bind(id.to_string()).bind(read_at);
+        let marked = query.execute(&mut *tx).await?.rows_affected() == 1;
+        if marked && !matches!(change.by, Actor::Subscriber(_)) {
+            let detail = serde_json::json!({ "read": is_read });
+            append_audit(&mut tx, change, &deed("message.marked", id, detail)).await?;
+        }
+        tx.commit().await?;
+        Ok(marked)
     }
 
-    async fn delete_message(&self, id: RecordingId, now: WallTime) -> Result<bool, StoreError> {
+    async fn delete_message(&self, id: RecordingId, change: Change) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let buried = bury(&mut tx, id, now).await?;
+        let buried = bury(&mut tx, id, change.at).await?;
         if buried {
-            tell_webhooks(&mut tx, id, MESSAGE_DELETED, now).await?;
+            tell_webhooks(&mut tx, id, MESSAGE_DELETED, change.at).await?;
+            let deed = deed("message.deleted", id, serde_json::json!({}));
+            append_audit(&mut tx, change, &deed).await?;
         }
         tx.commit().await?;
         Ok(buried)
@@ -200,6 +212,10 @@ impl SqliteStore {
             }
         }
     }
+}
+
+fn deed(action: &'static str, id: RecordingId, detail: serde_json::Value) -> Deed {
+    Deed { action, subject: format!("message:{id}"), detail }
 }
 
 async fn keep(

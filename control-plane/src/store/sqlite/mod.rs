@@ -37,6 +37,7 @@ mod notices;
 mod numbers;
 mod outbox;
 mod push;
+mod repeats;
 mod sealed;
 mod setups;
 mod subscribers;

@@ -82,6 +82,7 @@ pub(super) async fn tell_webhooks(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::{Actor, Change};
     use crate::mailbox::{MailboxSettings, StoredMailbox};
     use crate::message::tests_support::new_message;
     use crate::store::sqlite::SqliteStore;
@@ -105,7 +106,8 @@ mod tests {
         };
         let id = MailboxId::from_u128(1);
         let mailbox = StoredMailbox::new(id, "+815012345678", settings, NOW).unwrap();
-        store.create_mailbox(&mailbox).await.unwrap();
+        let change = Change { by: Actor::System, at: NOW };
+        store.create_mailbox(&mailbox, change).await.unwrap();
         sqlx::query(CONTRACT).bind(id.to_string()).execute(&store.writer).await.unwrap();
         let wish = NotificationChange {
             mail: Some(false),

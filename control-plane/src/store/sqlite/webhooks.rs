@@ -146,11 +146,12 @@ impl WebhookStore for SqliteStore {
         webhook: WebhookId,
         event: &str,
         data: serde_json::Value,
-        now: WallTime,
+        change: Change,
     ) -> Result<NoticeId, StoreError> {
-        let notice = Notice::event(NoticeId::new(), event, data, now);
+        let notice = Notice::event(NoticeId::new(), event, data, change.at);
         let mut tx = self.begin().await?;
         put_kept_notice(&mut tx, &notice, &[(Channel::Webhook, &webhook.to_string())]).await?;
+        audit(&mut tx, "webhook.tested", webhook, change).await?;
         tx.commit().await?;
         Ok(notice.id)
     }
@@ -172,8 +173,9 @@ impl WebhookStore for SqliteStore {
         &self,
         id: WebhookId,
         which: Replay,
-        now: WallTime,
+        change: Change,
     ) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
         let query = match which {
             Replay::One(notice) => {
                 sqlx::query(REPLAY_ONE).bind(id.to_string()).bind(notice.to_string())
@@ -182,8 +184,13 @@ impl WebhookStore for SqliteStore {
                 sqlx::query(REPLAY_SINCE).bind(id.to_string()).bind(time.as_unix_millis())
             }
         };
-        let replayed = query.bind(now.as_unix_millis()).execute(&self.writer).await?;
-        Ok(replayed.rows_affected())
+        let replayed = query.bind(change.at.as_unix_millis()).execute(&mut *tx).await?;
+        let replayed = replayed.rows_affected();
+        if replayed > 0 {
+            audit(&mut tx, "webhook.replayed", id, change).await?;
+        }
+        tx.commit().await?;
+        Ok(replayed)
     }
 }
 
