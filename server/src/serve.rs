@@ -15,7 +15,7 @@ use crossbeam::channel;
 use crossbeam::queue::SegQueue;
 use engine_core::handoff::LiveLane;
 use engine_core::sound::SoundBank;
-use engine_media::engine::Engine;
+use engine_media::engine::{Engine, EngineLines};
 use engine_media::sounds::Sounds;
 use ingress::rtp::{ShardDeps, Shards};
 use ingress::sip::{self, LocalAddress, SipDeps, SipHandle, SipServer as _, Transport};
@@ -143,7 +143,7 @@ fn start_engine(
     if settings.model_dir.as_os_str().is_empty() {
         settings.model_dir = embedded::unpack_model(data_dir)?;
     }
-    Ok(Engine::start(settings, live, work)?)
+    Ok(Engine::start(&settings, EngineLines::of_calls(live, work))?)
 }
 
 /// The bank with everything that we ship.
