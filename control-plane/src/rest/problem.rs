@@ -19,7 +19,7 @@ use crate::store::StoreError;
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Problem details as the client reads them (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
     /// URI that names the kind of problem.
@@ -37,6 +37,28 @@ pub(crate) struct ProblemBody {
     /// Which field is meant, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+}
+
+impl ProblemBody {
+    /// HTTP status.
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Stable name of the kind.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What happened and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Which field is meant, if one is.
+    pub(crate) const fn field(&self) -> Option<&'static str> {
+        self.field
+    }
 }
 
 /// A refusal.
@@ -123,20 +145,29 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// As the client reads it.
+    pub(crate) fn body(&self) -> ProblemBody {
         let (status, code, title) = self.kind.parts();
-        let body = ProblemBody {
+        ProblemBody {
             r#type: format!("urn:rusuden:problem:{code}"),
             title,
             status: status.as_u16(),
             code,
-            detail: self.detail,
+            detail: self.detail.clone(),
             field: self.field,
-        };
-        let body = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
-        let mut response = (status, [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body)
-            .into_response();
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = self.body();
+        let bytes = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
+        let kind = [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
+        let mut response = (self.kind.parts().0, kind, bytes).into_response();
+        // For whoever says the same in another way.
+        response.extensions_mut().insert(body);
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

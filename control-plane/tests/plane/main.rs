@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod audio;
 mod billing;
 mod blocked;
 mod campaigns;

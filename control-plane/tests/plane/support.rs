@@ -12,7 +12,7 @@ use crossbeam::channel::{Receiver, Sender};
 use crossbeam::queue::SegQueue;
 use engine_core::caller::Caller;
 use engine_core::codec::Codec;
-use engine_core::handoff::{Acks, Arrival, ArrivalsIn, WorkOut};
+use engine_core::handoff::{Acks, Arrival, ArrivalsIn, FilesIn, FilesOut, WorkOut};
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::private::Private;
 use engine_core::recording::{ChunkWriter, EndReason, Opened, Sealed};
@@ -68,6 +68,8 @@ pub(crate) struct Centre {
     pub(crate) arrivals: ArrivalsIn,
     pub(crate) acks: Acks,
     pub(crate) work: WorkOut,
+    pub(crate) files: FilesOut,
+    files_in: FilesIn,
     pub(crate) bank: Arc<Bank>,
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
@@ -81,12 +83,14 @@ impl Centre {
     pub(crate) async fn open(folder: &Path, config: PlaneConfig) -> Self {
         let (arrivals, arrivals_out) = crossbeam::channel::bounded(1_024);
         let (work_in, work) = crossbeam::channel::bounded(64);
+        let (files_in, files) = crossbeam::channel::bounded(2);
         let acks: Acks = Arc::new(SegQueue::new());
         let bank = Arc::new(Bank::default());
         let deps = PlaneDeps {
             arrivals: arrivals_out,
             acks: acks.clone(),
             work: work_in,
+            files: files_in.clone(),
             sounds: bank.clone(),
         };
         let plane = ControlPlane::open(config, folder, deps).await.unwrap();
@@ -103,7 +107,7 @@ impl Centre {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let stop = Some(stop);
-        Self { plane, arrivals, acks, work, bank, url, http, key, stop, serving }
+        Self { plane, arrivals, acks, work, files, files_in, bank, url, http, key, stop, serving }
     }
 
     /// A fresh one with its workers running and an engine that answers everything.
@@ -123,6 +127,11 @@ impl Centre {
                 (work.done)(Ok(rendered()));
             }
         });
+    }
+
+    /// The queue of files, to fill it.
+    pub(crate) fn plane_files(&self) -> &FilesIn {
+        &self.files_in
     }
 
     /// Ends serving and the workers.

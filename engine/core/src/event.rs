@@ -60,7 +60,8 @@ pub trait EventSink: Send + Sync + 'static {
     fn emit(&self, event: MessageEvent);
 }
 
-/// What is read of a message so far, while its caller may still speak. Later text replaces it.
+/// What is read of a message so far, while its caller may still speak. Later text replaces it; the
+/// final text, which is told once it is stored, replaces all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialText {
     /// Which message.

@@ -96,8 +96,13 @@ pub enum FileWorkError {
 /// What is told of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FileTold {
-    /// The next passages, in order of time; none where the guards left nothing of a window.
-    Passages(Vec<Passage>),
+    /// What the next window brought.
+    Passages {
+        /// ISO 639-1 code of the language that it was read in.
+        language: String,
+        /// In order of time; none where the guards left nothing of the window.
+        passages: Vec<Passage>,
+    },
     /// The end; nothing comes behind it.
     Done(Result<FileText, FileWorkError>),
 }

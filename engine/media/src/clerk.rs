@@ -1,11 +1,11 @@
 //! The clerk for sound files: whoever asks about one gets its text, piece by piece.
 //!
 //! In: files from the queue, or samples. Out: passages as soon as all before them are read, then
-//! the whole. A file's windows stand behind those of callers and never crowd them out; how much
-//! sound of files is under way at once is bounded. Decoding happens here, reading at the desk.
+//! the whole. A file's windows stand behind those of callers and never crowd them out; how many
+//! files and how much of their sound are under way at once is bounded. Decoding happens here, reading at the desk.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam::channel::RecvTimeoutError;
 use engine_core::batcher::Lane;
@@ -15,12 +15,13 @@ use engine_core::manner::{Task, Temperature};
 use engine_core::transcript::Assembler;
 use engine_core::work::WorkError;
 
-use crate::desk::{Desk, How, Job, Read, TakeLanguage};
+use crate::desk::Desk;
 use crate::engine::plan_of;
 use crate::files::{FileError, read_sound};
-use crate::limits::{CLERK_POLL, FILE_SAMPLES_MAX, SAMPLES_PER_MS};
+use crate::limits::{CLERK_POLL, FILE_SAMPLES_MAX, FILES_MAX, SAMPLES_PER_MS};
 use crate::listen::Cutter;
 use crate::readings::{finished, window_text};
+use crate::take::{How, Job, Read, TakeLanguage};
 use crate::whisper::ModelFolder;
 
 /// Takes in files.
@@ -45,7 +46,6 @@ impl Clerk {
     pub(crate) fn run(&self, files: &FilesOut, stopping: &AtomicBool) {
         while !stopping.load(Ordering::Acquire) {
             if !self.room.has_place() {
-                self.room.wait();
                 continue;
             }
             match files.recv_timeout(CLERK_POLL) {
@@ -139,11 +139,11 @@ impl Clerk {
 impl Reply {
     fn add(&mut self, read: &Read) -> bool {
         let passages = self.assembler.add(&window_text(read)).to_vec();
-        (self.told)(FileTold::Passages(passages))
+        (self.told)(FileTold::Passages { language: read.reading.language.clone(), passages })
     }
 }
 
-fn lock(reply: &Mutex<Reply>) -> std::sync::MutexGuard<'_, Reply> {
+fn lock(reply: &Mutex<Reply>) -> MutexGuard<'_, Reply> {
     // A teller that panicked leaves nothing half changed that is looked at again.
     reply.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -162,11 +162,23 @@ fn failure(why: WorkError) -> FileWorkError {
     }
 }
 
-/// How much sound of files is under way.
+/// How many files are under way, and how much sound of theirs.
 #[derive(Default)]
 struct Room {
-    samples: Mutex<usize>,
+    taken: Mutex<Taken>,
     freed: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Taken {
+    files: usize,
+    samples: usize,
+}
+
+impl Taken {
+    const fn is_full(self) -> bool {
+        self.files >= FILES_MAX || self.samples >= FILE_SAMPLES_MAX
+    }
 }
 
 /// A file's part of it, given back when it is dropped.
@@ -176,33 +188,35 @@ struct Place {
 }
 
 impl Room {
-    fn samples(&self) -> std::sync::MutexGuard<'_, usize> {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether another file fits; otherwise after a change, or a moment: the engine may stop.
     fn has_place(&self) -> bool {
-        *self.samples() < FILE_SAMPLES_MAX
-    }
-
-    /// Waits for a change, not for ever: the engine may stop meanwhile.
-    fn wait(&self) {
-        let samples = self.samples();
-        if *samples >= FILE_SAMPLES_MAX {
-            drop(self.freed.wait_timeout(samples, CLERK_POLL));
+        let taken = self.taken();
+        if !taken.is_full() {
+            return true;
         }
+        drop(self.freed.wait_timeout(taken, CLERK_POLL));
+        false
     }
 }
 
 impl Place {
     fn take(room: &Arc<Room>, samples: usize) -> Self {
-        *room.samples() += samples;
+        let mut taken = room.taken();
+        taken.files += 1;
+        taken.samples += samples;
         Self { room: Arc::clone(room), samples }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        *self.room.samples() -= self.samples;
+        let mut taken = self.room.taken();
+        taken.files -= 1;
+        taken.samples -= self.samples;
         self.room.freed.notify_all();
     }
 }

@@ -19,10 +19,11 @@ use engine_core::handoff::{FilesOut, LiveLane, WorkOut};
 use serde::Deserialize;
 
 use crate::clerk::Clerk;
-use crate::desk::{Desk, Job};
+use crate::desk::Desk;
 use crate::limits::{BATCH_MAX, BEAM_MAX, FILE_CLERKS};
 use crate::listener::Listener;
 use crate::speech::WindowPlan;
+use crate::take::Job;
 use crate::whisper::{
     Card, Compute, Heard, ModelError, ModelFolder, Recognizer, RecognizerOptions,
 };

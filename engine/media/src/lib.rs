@@ -26,5 +26,7 @@ mod readings;
 pub mod resample;
 pub mod sounds;
 pub mod speech;
+#[cfg(feature = "whisper")]
+mod take;
 mod tone;
 pub mod whisper;

@@ -56,6 +56,10 @@ pub const TAKE_WINDOWS_MAX: usize = 16;
 pub const FILE_CLERKS: usize = 2;
 /// Sound of files under way, in samples: two hours, 460 MB. The next file waits beyond it.
 pub const FILE_SAMPLES_MAX: usize = 2 * 60 * 60 * SAMPLE_RATE_HZ as usize;
+/// Files that are read at once; the next one waits.
+pub const FILES_MAX: usize = 32;
+/// Files run when no call's window is due; one that has waited this long takes its turn.
+pub const FILE_WAIT: Duration = Duration::from_hours(1);
 /// Longest wait of a clerk before it looks whether it should stop.
 pub const CLERK_POLL: Duration = Duration::from_millis(100);
 /// Positions of Whisper's decoder.
@@ -71,4 +75,5 @@ const _: () = assert!(RECORDING_MAX.as_secs() as usize * 4_000 < MP3_BYTES_MAX);
 const _: () = assert!(WORKS_MAX <= WINDOWS_MAX);
 // Start of the prompt, prompt, start of the transcript (4 tokens), text.
 const _: () = assert!(1 + PROMPT_TOKENS_MAX + 4 + WINDOW_TOKENS_MAX <= POSITIONS_MAX);
-const _: () = assert!(TAKE_WINDOWS_MAX <= WINDOWS_MAX);
+// Files alone never make the desk so full that live listening pauses.
+const _: () = assert!(FILES_MAX * TAKE_WINDOWS_MAX <= WINDOWS_MAX / 4);

@@ -22,7 +22,7 @@ use engine_core::work::{Rendered, Work, WorkError};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use crate::desk::{Desk, How, Job, Take, Watch};
+use crate::desk::Desk;
 use crate::engine::plan_of;
 use crate::limits::{
     CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, WINDOWS_MAX, WORKS_MAX,
@@ -30,6 +30,7 @@ use crate::limits::{
 use crate::listen::{ListenError, Listening};
 use crate::readings::{transcript, window_text};
 use crate::speech::WindowPlan;
+use crate::take::{How, Job, Take, Watch};
 use crate::whisper::ModelFolder;
 
 /// Hears recordings until it is told to stop.

@@ -7,8 +7,8 @@ use engine_core::private::Private;
 use engine_core::text::{LanguageChoice, Transcript};
 use engine_core::transcript::{Assembled, Assembler, TextPart, WindowText};
 
-use crate::desk::Read;
 use crate::limits::SAMPLES_PER_MS;
+use crate::take::Read;
 use crate::whisper::Card;
 
 /// Puts a recording's transcript together.

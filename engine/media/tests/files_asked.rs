@@ -36,12 +36,12 @@ fn model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/prototype")
 }
 
-fn start(config: EngineConfig) -> Running {
+fn start(config: &EngineConfig) -> Running {
     let (work, works) = channel::bounded(64);
     let (files, files_out) = channel::bounded(256);
     let mut lines = EngineLines::of_calls(Arc::new(LiveLane::new(1)), works);
     lines.files = files_out;
-    Running { engine: Engine::start(&config, lines).unwrap(), files, work }
+    Running { engine: Engine::start(config, lines).unwrap(), files, work }
 }
 
 fn plain() -> EngineConfig {
@@ -98,7 +98,7 @@ fn heard_out(told: &Receiver<FileTold>) -> (Vec<Passage>, Answer) {
     let mut passages = Vec::new();
     loop {
         match told.recv().expect("everybody is answered") {
-            FileTold::Passages(more) => passages.extend(more),
+            FileTold::Passages { passages: more, .. } => passages.extend(more),
             FileTold::Done(answer) => return (passages, answer),
         }
     }
@@ -110,7 +110,7 @@ fn text(answer: &Answer) -> String {
 
 #[test]
 fn a_file_is_told_passage_by_passage_and_then_whole() {
-    let running = start(plain());
+    let running = start(&plain());
     let (passages, answer) = running.answer(wav(&message()), japanese());
     assert_eq!(text(&answer), MESSAGE);
     let file = answer.unwrap();
@@ -129,7 +129,7 @@ fn a_file_is_told_passage_by_passage_and_then_whole() {
 
 #[test]
 fn files_without_words_say_why() {
-    let running = start(plain());
+    let running = start(&plain());
     for (sound, why) in [
         (silence(4.0), NoWords::NoSpeech),
         (noise(4.0, 0.05, 5), NoWords::NoSpeech),
@@ -144,7 +144,7 @@ fn files_without_words_say_why() {
 
 #[test]
 fn words_are_aligned_with_the_sound_and_stay_on_their_side_of_a_pause() {
-    let running = start(plain());
+    let running = start(&plain());
     // 1 s, four sentences, 3 s of silence, one sentence.
     let sound = [silence(1.0), message(), silence(3.0), sorry()].concat();
     let first_ends = 1_000 + message().len() as u32 / 16;
@@ -179,7 +179,7 @@ fn a_model_that_cannot_be_aligned_gives_marked_guesses() {
     let folder = changed_model("config.json", |config| {
         config.as_object_mut().unwrap().remove("alignment_heads");
     });
-    let running = start(with(folder.path()));
+    let running = start(&with(folder.path()));
     let (_, answer) = running.answer(wav(&sorry()), Wishes { words: true, ..japanese() });
     let read = answer.unwrap().read;
     let words = &read.evidence[0].words;
@@ -192,7 +192,7 @@ fn a_model_that_cannot_be_aligned_gives_marked_guesses() {
 
 #[test]
 fn a_beam_of_five_reads_the_same_sentence() {
-    let running = start(EngineConfig { beam: 5, ..plain() });
+    let running = start(&EngineConfig { beam: 5, ..plain() });
     let (_, answer) = running.answer(wav(&sorry()), japanese());
     assert_eq!(text(&answer), SORRY);
     running.engine.stop();
@@ -202,7 +202,7 @@ fn a_beam_of_five_reads_the_same_sentence() {
 
 #[test]
 fn prompts_of_any_length_are_taken_and_do_not_touch_others() {
-    let running = start(plain());
+    let running = start(&plain());
     let prompt = |text: &str| Wishes { prompt: Private::new(text.to_owned()), ..japanese() };
     let long = "神戸保育園の平井です。".repeat(200);
     let asked: Vec<_> = ["", "平井", "神戸保育園の平井と申します。", &long, "\u{0}<|endoftext|>"]
@@ -221,7 +221,7 @@ fn prompts_of_any_length_are_taken_and_do_not_touch_others() {
 
 #[test]
 fn what_the_model_cannot_do_is_said() {
-    let running = start(plain());
+    let running = start(&plain());
     let (_, answer) = running
         .answer(wav(&sorry()), Wishes { language: Some("fr".to_owned()), ..Wishes::default() });
     assert!(matches!(answer, Err(FileWorkError::Language { .. })), "{answer:?}");
@@ -241,7 +241,7 @@ fn a_model_of_several_languages_is_asked_to_translate() {
     let folder = changed_model("config.json", |config| {
         config["lang_ids"] = serde_json::json!([1912, 1913]);
     });
-    let running = start(with(folder.path()));
+    let running = start(&with(folder.path()));
     let wishes = Wishes { task: Task::Translate, ..japanese() };
     let file = running.answer(wav(&sorry()), wishes).1.unwrap();
     assert_eq!(file.task, Task::Translate);
@@ -253,7 +253,7 @@ fn a_model_of_several_languages_is_asked_to_translate() {
 
 #[test]
 fn a_given_temperature_is_the_only_one() {
-    let running = start(plain());
+    let running = start(&plain());
     let warm = Temperature::new(0.2);
     let (_, answer) = running.answer(wav(&sorry()), Wishes { temperature: warm, ..japanese() });
     for evidence in answer.unwrap().read.evidence {
@@ -271,10 +271,10 @@ fn a_reading_that_fails_is_tried_warmer_and_the_likeliest_stays() {
         card["temperatures"] = serde_json::json!([0.2, 1.0]);
         card["no_speech_max"] = 2.0.into();
     });
-    let running = start(with(folder.path()));
+    let running = start(&with(folder.path()));
     let strict = running.answer(wav(&message()), japanese()).1.unwrap().read;
     running.engine.stop();
-    let running = start(plain());
+    let running = start(&plain());
     let usual = running.answer(wav(&message()), japanese()).1.unwrap().read;
     running.engine.stop();
     assert_eq!(strict.evidence.len(), usual.evidence.len());
@@ -287,10 +287,12 @@ fn a_reading_that_fails_is_tried_warmer_and_the_likeliest_stays() {
 /// More windows than may be in line at once, the language heard in the first, callers between.
 #[test]
 fn a_long_file_is_read_whole_and_lets_callers_pass() {
-    let running = start(plain());
+    let running = start(&plain());
     let long = [sorry(), silence(2.0)].concat().repeat(40);
     let told = running.ask(wav(&long), Wishes::default());
-    let FileTold::Passages(_) = told.recv().unwrap() else { panic!("the first window is read") };
+    let FileTold::Passages { .. } = told.recv().unwrap() else {
+        panic!("the first window is read")
+    };
     let (done, result) = channel::bounded(1);
     let sound = file(&chunks(1, &sorry(), Codec::G722, JAPANESE));
     let done = Box::new(move |rendered| done.send(rendered).unwrap());
@@ -309,7 +311,7 @@ fn a_long_file_is_read_whole_and_lets_callers_pass() {
 
 #[test]
 fn a_file_that_nobody_wants_any_more_is_left() {
-    let running = start(plain());
+    let running = start(&plain());
     let told = running.ask(wav(&[sorry(), silence(2.0)].concat().repeat(40)), japanese());
     told.recv().unwrap();
     drop(told);
@@ -321,7 +323,7 @@ fn a_file_that_nobody_wants_any_more_is_left() {
 
 #[test]
 fn stopping_answers_everybody_who_asked() {
-    let running = start(plain());
+    let running = start(&plain());
     let asked: Vec<_> = (0..30).map(|_| running.ask(wav(&message()), japanese())).collect();
     running.engine.stop();
     for told in asked {

@@ -1,6 +1,7 @@
 //! A caller's text does not depend on who else is being read: many clips alone and in the company
 //! of adversarial neighbours, same model, same computation, greedy.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "a seed and figures are to be seen")]
 
 mod signals;
 

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod hostile;
 mod load;
+mod speech;
 mod stop;
 
 /// Held by a test for as long as it runs; a test that failed does not fail the next.
