@@ -29,4 +29,5 @@ pub mod speech;
 #[cfg(feature = "whisper")]
 mod take;
 mod tone;
+mod voice;
 pub mod whisper;

@@ -288,7 +288,7 @@ fn a_reading_that_fails_is_tried_warmer_and_the_likeliest_stays() {
 #[test]
 fn a_long_file_is_read_whole_and_lets_callers_pass() {
     let running = start(&plain());
-    let long = [sorry(), silence(2.0)].concat().repeat(40);
+    let long = [sorry(), silence(2.0)].concat().repeat(120);
     let told = running.ask(wav(&long), Wishes::default());
     let FileTold::Passages { .. } = told.recv().unwrap() else {
         panic!("the first window is read")
@@ -304,8 +304,8 @@ fn a_long_file_is_read_whole_and_lets_callers_pass() {
     let (_, answer) = heard_out(&told);
     let file = answer.unwrap();
     assert_eq!(file.read.transcript.language, "ja");
-    assert_eq!(file.read.transcript.segments.len(), 40);
-    assert_eq!(file.read.transcript.text().reveal(), &SORRY.repeat(40));
+    assert_eq!(file.read.transcript.segments.len(), 120);
+    assert_eq!(file.read.transcript.text().reveal(), &SORRY.repeat(120));
     running.engine.stop();
 }
 
