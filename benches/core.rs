@@ -18,6 +18,7 @@ use engine_core::id::{MailboxId, RecordingId};
 use engine_core::jitter::{self, Jitter, JitterConfig};
 use engine_core::journal::recover;
 use engine_core::loudness::Loudness;
+use engine_core::manner::Manner;
 use engine_core::packet::Packet;
 use engine_core::recording::{Chunk, ChunkWriter, Opened};
 use engine_core::text::{Language, LanguageChoice};
@@ -261,6 +262,7 @@ fn batches(c: &mut Criterion) {
                     number: 0,
                     length: Duration::from_millis(number * 7_919 % 30_000),
                     language: Some(Language::Japanese),
+                    manner: Manner::default(),
                     lane: Lane::Live,
                     payload: (),
                 };

@@ -68,6 +68,7 @@ impl Bed {
             arrivals: arrivals_out,
             acks: acks.clone(),
             work: work_in,
+            files: crossbeam::channel::bounded(1).0,
             sounds: Arc::new(NoSounds),
         };
         let plane = ControlPlane::open(PlaneConfig::default(), folder, deps).await.unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine_core::codec::Codec;
+use engine_core::manner::Manner;
 use engine_core::recording::Frame;
 use engine_core::time::RtpTicks;
 use engine_media::codec::{FrameDecoder, encode_frames};
@@ -155,7 +156,7 @@ fn whisper(c: &mut Criterion) {
     cutter.push(&speech(), &mut windows);
     cutter.finish(&mut windows);
     let window = windows.into_iter().next().expect("somebody speaks");
-    let heard = Heard { pcm: &window.pcm, language: Some("ja") };
+    let heard = Heard { pcm: &window.pcm, language: Some("ja"), prompt: &[] };
     let frames = folder.card.frames(window.pcm.len());
     let mut group = c.benchmark_group("whisper, a window of 3.5 s");
     group.sample_size(20);
@@ -163,7 +164,7 @@ fn whisper(c: &mut Criterion) {
         group.throughput(Throughput::Elements(batch as u64));
         let windows = vec![heard; batch];
         group.bench_with_input(BenchmarkId::new("batch", batch), &windows, |b, windows| {
-            b.iter(|| model.read(windows, frames).expect("the model reads"));
+            b.iter(|| model.read(windows, frames, Manner::default()).expect("the model reads"));
         });
     }
     group.finish();

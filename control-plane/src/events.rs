@@ -1,5 +1,6 @@
 //! Events for watchers. In: steps of calls from the shards, steps of messages from here. Out: a
-//! numbered stream, with the last ones kept for a watcher who comes back. Never waits.
+//! numbered stream, with the last ones kept for a watcher who comes back. Never waits. Texts are
+//! told to who watches just then and are never kept: rows are the place for words.
 //!
 //! `Sealed` and later steps are told here only once their row is committed, so a watcher who
 //! fetches the message finds it; a shard's own `Sealed` is left out.
@@ -7,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use engine_core::event::{EventSink, MessageEvent, MessageState};
+use engine_core::event::{EventSink, MessageEvent, MessageState, PartialSink, PartialText};
 use tokio::sync::broadcast;
 
 use crate::limits::EVENTS_KEPT;
@@ -21,6 +22,20 @@ pub(crate) struct Numbered {
     pub(crate) event: MessageEvent,
 }
 
+/// What watchers are told as it happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    /// A step of a call or message.
+    Step(Numbered),
+    /// What is read of a message so far.
+    Text {
+        /// The text, and whose.
+        text: PartialText,
+        /// Whether it is stored and stays.
+        is_final: bool,
+    },
+}
+
 /// The stream.
 #[derive(Debug)]
 pub(crate) struct EventHub {
@@ -31,7 +46,7 @@ pub(crate) struct EventHub {
 struct Kept {
     last: VecDeque<Numbered>,
     next: u64,
-    live: broadcast::Sender<Numbered>,
+    live: broadcast::Sender<Told>,
 }
 
 impl EventHub {
@@ -51,15 +66,18 @@ impl EventHub {
         }
         kept.last.push_back(numbered.clone());
         // No receiver is no error: nobody watches.
-        let _ = kept.live.send(numbered);
+        let _ = kept.live.send(Told::Step(numbered));
+    }
+
+    /// Tells everyone who watches now what is read of a message.
+    pub(crate) fn publish_text(&self, text: PartialText, is_final: bool) {
+        // No receiver is no error: nobody watches.
+        let _ = self.lock().live.send(Told::Text { text, is_final });
     }
 
     /// What was kept behind event `after`, and all that comes from now on, without a gap between
     /// the two. Without `after`: only what comes.
-    pub(crate) fn watch(
-        &self,
-        after: Option<u64>,
-    ) -> (Vec<Numbered>, broadcast::Receiver<Numbered>) {
+    pub(crate) fn watch(&self, after: Option<u64>) -> (Vec<Numbered>, broadcast::Receiver<Told>) {
         let kept = self.lock();
         let missed = after.map_or_else(Vec::new, |after| {
             kept.last.iter().filter(|event| event.number > after).cloned().collect()
@@ -79,6 +97,12 @@ impl EventSink for EventHub {
         if !ours.contains(&event.state) {
             self.publish(event);
         }
+    }
+}
+
+impl PartialSink for EventHub {
+    fn partial(&self, partial: PartialText) {
+        self.publish_text(partial, false);
     }
 }
 
@@ -107,8 +131,28 @@ mod tests {
         let (missed, mut live) = hub.watch(Some(1));
         assert_eq!(missed.iter().map(|e| e.number).collect::<Vec<_>>(), [2, 3]);
         hub.publish(event(3, MessageState::Sealed));
-        assert_eq!(live.try_recv().unwrap().number, 4);
+        assert!(matches!(live.try_recv(), Ok(Told::Step(Numbered { number: 4, .. }))));
         assert!(hub.watch(None).0.is_empty());
+    }
+
+    #[test]
+    fn texts_are_told_in_order_and_kept_for_nobody() {
+        let hub = EventHub::new();
+        let (_, mut live) = hub.watch(None);
+        let (recording, mailbox) = (RecordingId::from_u128(1), MailboxId::from_u128(1));
+        let text = |text: &str| PartialText {
+            recording,
+            mailbox,
+            text: engine_core::private::Private::new(text.to_owned()),
+            read_ms: 5,
+        };
+        hub.emit(event(1, MessageState::Recording));
+        hub.partial(text("明日"));
+        hub.publish_text(text("明日です"), true);
+        assert!(matches!(live.try_recv(), Ok(Told::Step(_))));
+        assert!(matches!(live.try_recv(), Ok(Told::Text { is_final: false, .. })));
+        assert!(matches!(live.try_recv(), Ok(Told::Text { is_final: true, .. })));
+        assert_eq!(hub.watch(Some(0)).0.len(), 1, "only the step is told again");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use crossbeam::channel::TrySendError;
-use engine_core::event::{MessageEvent, MessageState};
+use engine_core::event::{MessageEvent, MessageState, PartialText};
 use engine_core::handoff::WorkIn;
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::sound::{SoundBank, SoundId};
@@ -258,6 +258,12 @@ impl Jobs {
         let owner = message.arrived.mailbox;
         self.objects.put(Object::Audio(id), owner, rendered.mp3).await?;
         let speech = rendered.transcript.verdict == Verdict::Speech;
+        let final_text = PartialText {
+            recording: id,
+            mailbox: owner,
+            text: rendered.transcript.text(),
+            read_ms: rendered.duration_ms,
+        };
         let text = Box::new(rendered.transcript.into());
         let finished = Finished::Transcribed { text, audio };
         if !self.store.finish(job, &finished, clock::now()).await? {
@@ -265,7 +271,6 @@ impl Jobs {
             return Ok(Attempt::Done);
         }
         debug!(message = %id, speech, "A message has its text.");
-        self.outbox.wake();
         self.events.publish(MessageEvent {
             recording: id,
             mailbox: message.arrived.mailbox,
@@ -273,6 +278,8 @@ impl Jobs {
             at: clock::now(),
             recorded_ms: rendered.duration_ms,
         });
+        self.events.publish_text(final_text, true);
+        self.outbox.wake();
         Ok(Attempt::Done)
     }
 }

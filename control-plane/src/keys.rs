@@ -88,6 +88,9 @@ pub enum Scope {
     /// Change webhooks, send again.
     #[serde(rename = "webhooks:write")]
     WebhooksWrite,
+    /// Have sound files read.
+    #[serde(rename = "transcriptions:write")]
+    TranscriptionsWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -95,7 +98,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MailboxesRead,
         Self::MailboxesWrite,
         Self::MessagesRead,
@@ -112,6 +115,7 @@ impl Scope {
         Self::AuditRead,
         Self::WebhooksRead,
         Self::WebhooksWrite,
+        Self::TranscriptionsWrite,
         Self::Admin,
     ];
 
@@ -134,6 +138,7 @@ impl Scope {
             Self::AuditRead => "audit:read",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
+            Self::TranscriptionsWrite => "transcriptions:write",
             Self::Admin => "admin",
         }
     }

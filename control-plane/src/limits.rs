@@ -108,6 +108,16 @@ pub const WEBHOOK_SECRET_OVERLAP: Duration = Duration::from_hours(24);
 pub const JSON_BYTES_MAX: usize = 64 * 1_024;
 /// Largest greeting upload: 30 s of 48 kHz 24-bit stereo WAV fits.
 pub const GREETING_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// Largest sound file to be read; OpenAI's own limit.
+pub const FILE_BYTES_MAX: usize = 25 * 1_024 * 1_024;
+/// The same with the rest of its form.
+pub const FILE_FORM_BYTES_MAX: usize = FILE_BYTES_MAX + 256 * 1_024;
+/// Longest sound file to be read.
+pub const FILE_DURATION_MAX: Duration = Duration::from_mins(30);
+/// Forms with sound files that are held at once, in KiB; more are refused with 503.
+pub const FILE_FORMS_KIB_MAX: usize = 256 * 1_024;
+/// Longest prompt, in characters; the model takes the end of a long one.
+pub const PROMPT_CHARS_MAX: usize = 4_000;
 /// Mail addresses of one mailbox.
 pub const ADDRESSES_MAX: usize = 10;
 /// Longest mail address (RFC 5321 §4.5.3.1.3: a path has at most 256 octets with its brackets).
@@ -224,6 +234,7 @@ const _: () = assert!(CODE_TRIES_MAX <= WRONG_CODES_PER_NUMBER_DAY_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(PAGE_MAX < SEARCH_SCAN_MAX);
 const _: () = assert!(JSON_BYTES_MAX < GREETING_BYTES_MAX);
+const _: () = assert!(FILE_FORM_BYTES_MAX <= FILE_FORMS_KIB_MAX * 1_024);
 const _: () = assert!(
     RECORDING_LIMIT_S_MAX as u64 == engine_core::limits::RECORDING_MAX.as_secs(),
     "the engine and the API must agree on the longest message"

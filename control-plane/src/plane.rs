@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine_core::directory::Directory;
-use engine_core::event::EventSink;
-use engine_core::handoff::{Acks, ArrivalsOut, WorkIn};
+use engine_core::event::{EventSink, PartialSink};
+use engine_core::handoff::{Acks, ArrivalsOut, FilesIn, WorkIn};
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -30,7 +30,7 @@ use crate::events::EventHub;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
-use crate::limits::{EXPORTS_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
+use crate::limits::{EXPORTS_MAX, FILE_FORMS_KIB_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::notify::{Outbox, Wakes, forget_old};
 use crate::objects::{Object, ObjectError, Objects};
 use crate::outbox::Channel;
@@ -52,6 +52,8 @@ pub struct PlaneDeps {
     pub acks: Acks,
     /// Where recordings go to become text.
     pub work: WorkIn,
+    /// Where files go that somebody asks about.
+    pub files: FilesIn,
     /// Where greetings are kept ready to play.
     pub sounds: Arc<dyn SoundBank>,
 }
@@ -114,6 +116,10 @@ pub(crate) struct Shared {
     pub(crate) greetings: Mutex<()>,
     /// Places of exports.
     pub(crate) exports: Arc<Semaphore>,
+    /// Where files go that somebody asks about.
+    pub(crate) files: FilesIn,
+    /// Room for their forms, in KiB.
+    pub(crate) file_room: Arc<Semaphore>,
     /// Names this process in event ids.
     pub(crate) process: String,
     /// Ends streams that would otherwise never end.
@@ -164,6 +170,8 @@ impl ControlPlane {
             events,
             greetings: Mutex::new(()),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            files: deps.files,
+            file_room: Arc::new(Semaphore::new(FILE_FORMS_KIB_MAX)),
             process: format!("{:x}", clock::now().as_unix_millis()),
             closing: CancellationToken::new(),
             jobs_wake: Arc::new(Notify::new()),
@@ -197,6 +205,11 @@ impl ControlPlane {
 
     /// Takes events of calls, for watchers.
     pub fn events(&self) -> Arc<dyn EventSink> {
+        self.shared.events.clone()
+    }
+
+    /// Takes what is read of calls under way, for watchers.
+    pub fn partials(&self) -> Arc<dyn PartialSink> {
         self.shared.events.clone()
     }
 

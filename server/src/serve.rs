@@ -1,6 +1,6 @@
 //! `rusuden serve`: makes the queues, starts the parts, stops them in order.
 //!
-//! Start: engine, control plane, shards (which hand over what a crash left), REST, SIP last, so
+//! Start: control plane, engine, shards (which hand over what a crash left), REST, SIP last, so
 //! that nobody is answered before everything behind the answer is there. Stop: the same backwards,
 //! each part drained before the one that it feeds.
 
@@ -15,7 +15,7 @@ use crossbeam::channel;
 use crossbeam::queue::SegQueue;
 use engine_core::handoff::LiveLane;
 use engine_core::sound::SoundBank;
-use engine_media::engine::Engine;
+use engine_media::engine::{Engine, EngineLines};
 use engine_media::sounds::Sounds;
 use ingress::rtp::{ShardDeps, Shards};
 use ingress::sip::{self, LocalAddress, SipDeps, SipHandle, SipServer as _, Transport};
@@ -34,6 +34,8 @@ const LIVE_CHUNKS_MAX: usize = 8_192;
 const ARRIVALS_MAX: usize = 1_024;
 /// Recordings that wait for the engine.
 const WORK_MAX: usize = 256;
+/// Sound files that wait for the engine; one more gets 503.
+const FILES_MAX: usize = 256;
 
 /// The whole centre, running.
 pub(crate) struct Centre {
@@ -54,14 +56,26 @@ impl Centre {
         let live = Arc::new(LiveLane::new(LIVE_CHUNKS_MAX));
         let (arrivals_in, arrivals) = channel::bounded(ARRIVALS_MAX);
         let (work, work_out) = channel::bounded(WORK_MAX);
+        let (files, files_out) = channel::bounded(FILES_MAX);
         let acks = Arc::new(SegQueue::new());
         let (notices_in, notices) = mpsc::unbounded_channel();
 
-        let engine = start_engine(&config, &data_dir, Arc::clone(&live), work_out)?;
         let sounds: Arc<dyn SoundBank> = Arc::new(sounds()?);
-        let deps =
-            PlaneDeps { arrivals, acks: Arc::clone(&acks), work, sounds: Arc::clone(&sounds) };
+        let deps = PlaneDeps {
+            arrivals,
+            acks: Arc::clone(&acks),
+            work,
+            files,
+            sounds: Arc::clone(&sounds),
+        };
         let plane = ControlPlane::open(config.control_plane.clone(), &data_dir, deps).await?;
+        let lines = EngineLines {
+            live: Arc::clone(&live),
+            work: work_out,
+            files: files_out,
+            partials: Some(plane.partials()),
+        };
+        let engine = start_engine(&config, &data_dir, lines)?;
         let shards = Shards::start(
             config.rtp.clone(),
             ShardDeps {
@@ -133,17 +147,12 @@ impl Centre {
     }
 }
 
-fn start_engine(
-    config: &Config,
-    data_dir: &Path,
-    live: Arc<LiveLane>,
-    work: engine_core::handoff::WorkOut,
-) -> anyhow::Result<Engine> {
+fn start_engine(config: &Config, data_dir: &Path, lines: EngineLines) -> anyhow::Result<Engine> {
     let mut settings = config.engine.clone();
     if settings.model_dir.as_os_str().is_empty() {
         settings.model_dir = embedded::unpack_model(data_dir)?;
     }
-    Ok(Engine::start(settings, live, work)?)
+    Ok(Engine::start(&settings, lines)?)
 }
 
 /// The bank with everything that we ship.

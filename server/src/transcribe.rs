@@ -9,11 +9,12 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use crossbeam::channel;
 use engine_core::codec::Codec;
+use engine_core::file_work::Wishes;
 use engine_core::handoff::{LiveLane, WorkIn};
 use engine_core::recording::Chunk;
 use engine_core::text::Transcript;
 use engine_core::work::Work;
-use engine_media::engine::{Engine, EngineConfig};
+use engine_media::engine::{Engine, EngineConfig, EngineLines};
 use engine_media::files;
 use ingress::capture::{self, CaptureOptions};
 
@@ -49,7 +50,8 @@ impl Desk {
         };
         let config = EngineConfig { model_dir: folder, live: false, ..EngineConfig::default() };
         let (work, work_out) = channel::bounded(16);
-        let engine = Engine::start(config, Arc::new(LiveLane::new(1)), work_out)?;
+        let lines = EngineLines::of_calls(Arc::new(LiveLane::new(1)), work_out);
+        let engine = Engine::start(&config, lines)?;
         Ok(Self { engine, work, _unpacked: unpacked })
     }
 }
@@ -82,7 +84,9 @@ fn read_sound(
     arguments: &TranscribeArguments,
 ) -> anyhow::Result<Transcript> {
     let samples = files::read_sound(Bytes::from(bytes), FILE_MAX)?;
-    Ok(desk.engine.transcribe(&samples, arguments.language)?)
+    let language = arguments.language.code().map(str::to_owned);
+    let wishes = Wishes { language, ..Wishes::default() };
+    Ok(desk.engine.transcribe(&samples, &wishes)?.read.transcript)
 }
 
 /// Each RTP stream of the capture, in the order in which they start.

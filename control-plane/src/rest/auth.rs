@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use super::problem::Problem;
 use crate::audit::{Actor, Change};
 use crate::clock;
-use crate::keys::{KeyId, Scope};
+use crate::keys::{ApiKey, Scope};
 use crate::plane::ControlPlane;
 
 /// Names a scope as a type.
@@ -32,20 +32,25 @@ needs! {
     MailboxesRead MailboxesWrite MessagesRead MessagesWrite RecordingsRead EventsRead
     WebhooksRead WebhooksWrite
     BillingRead BillingWrite CampaignsWrite
-    ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead
+    ContractsRead ContractsWrite NumbersRead NumbersWrite AuditRead TranscriptionsWrite
 }
 
 /// Proof that the request came with a key that has the scope. Handlers take it first, so that
 /// nothing else of a request is looked at before.
 pub(crate) struct May<N> {
-    key: KeyId,
+    key: ApiKey,
     scope: PhantomData<N>,
 }
 
 impl<N> May<N> {
     /// A change that the key's owner makes now.
     pub(crate) fn change(&self) -> Change {
-        Change { by: Actor::Key(self.key), at: clock::now() }
+        Change { by: Actor::Key(self.key.id), at: clock::now() }
+    }
+
+    /// Whether the key has another scope as well.
+    pub(crate) fn also(&self, scope: Scope) -> bool {
+        self.key.may(scope)
     }
 }
 
@@ -58,7 +63,7 @@ impl<N: Needs> FromRequestParts<ControlPlane> for May<N> {
         })?;
         let key = plane.shared.keys.find(secret).await?.ok_or_else(Problem::wrong_key)?;
         if key.may(N::SCOPE) {
-            Ok(Self { key: key.id, scope: PhantomData })
+            Ok(Self { key, scope: PhantomData })
         } else {
             Err(Problem::missing_scope(N::SCOPE))
         }

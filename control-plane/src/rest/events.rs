@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
+use engine_core::event::PartialText;
 use engine_core::id::MailboxId;
 use futures::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::{EventsRead, May};
 use super::extract::QueryOf;
 use super::problem::{Kind, Problem};
-use crate::events::Numbered;
+use crate::events::{Numbered, Told};
+use crate::keys::Scope;
 use crate::limits::EVENTS_KEEP_ALIVE;
 use crate::plane::ControlPlane;
 use crate::wording::time_utc;
@@ -55,15 +57,36 @@ pub(crate) struct EventView {
     recorded_ms: u64,
 }
 
+/// The data of an event named `text`: what is read of a message so far. A later one replaces it,
+/// the final one replaces all. It is told to keys that may read messages, too, and never again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TextEvent)]
+pub(crate) struct TextEventView<'a> {
+    /// The message.
+    #[schema(format = Uuid)]
+    message: String,
+    /// Its mailbox.
+    #[schema(format = Uuid)]
+    mailbox: String,
+    /// All that was read so far.
+    text: &'a str,
+    /// Milliseconds that were read so far.
+    read_ms: u64,
+    /// Whether the text is stored and stays.
+    #[serde(rename = "final")]
+    is_final: bool,
+}
+
 /// Streams events. `sealed` and later ones come once the message can be fetched. A client that
-/// comes back with `Last-Event-ID` is told what it missed, as far as it is kept.
+/// comes back with `Last-Event-ID` is told what it missed, as far as it is kept. A key with
+/// `messages:read` is told texts, too, while callers speak: events named `text`.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     params(EventsQuery, ("Last-Event-ID" = Option<String>, Header,
         description = "Id of the last event that was seen")),
     responses((status = 200, body = EventView, content_type = "text/event-stream")),
     security(("key" = ["events:read"])))]
 pub(crate) async fn watch(
-    _: May<EventsRead>,
+    may: May<EventsRead>,
     State(plane): State<ControlPlane>,
     QueryOf(query): QueryOf<EventsQuery>,
     headers: HeaderMap,
@@ -72,23 +95,43 @@ pub(crate) async fn watch(
         query.mailbox.map(|text| text.parse()).transpose().map_err(
             |e: engine_core::id::IdError| Problem::new(Kind::MalformedQuery, e.to_string()),
         )?;
-    Ok(stream_of(&plane, mailbox, &headers))
+    let words = may.also(Scope::MessagesRead);
+    Ok(stream_of(&plane, Whose { mailbox, words }, &headers))
 }
 
-/// The events of one mailbox, or of all.
+/// Which events a watcher is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose {
+    /// Those of this mailbox, or all.
+    pub(crate) mailbox: Option<MailboxId>,
+    /// Whether texts, too.
+    pub(crate) words: bool,
+}
+
+impl Whose {
+    fn has(self, told: &Told) -> bool {
+        let (mailbox, is_text) = match told {
+            Told::Step(step) => (step.event.mailbox, false),
+            Told::Text { text, .. } => (text.mailbox, true),
+        };
+        self.mailbox.is_none_or(|id| id == mailbox) && (self.words || !is_text)
+    }
+}
+
+/// Events as a watcher is told them.
 pub(crate) fn stream_of(
     plane: &ControlPlane,
-    mailbox: Option<MailboxId>,
+    whose: Whose,
     headers: &HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
     let process = plane.shared.process.clone();
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let (missed, live) = plane.shared.events.watch(last.map(|last| behind(last, &process)));
-    let wanted = move |event: &Numbered| mailbox.is_none_or(|id| id == event.event.mailbox);
     let live = BroadcastStream::new(live);
-    let events = stream::iter(missed.into_iter().map(Ok)).chain(live).filter_map(move |event| {
+    let missed = stream::iter(missed.into_iter().map(|step| Ok(Told::Step(step))));
+    let events = missed.chain(live).filter_map(move |event| {
         let event = match event {
-            Ok(event) => wanted(&event).then(|| tell(&event, &process)),
+            Ok(event) => whose.has(&event).then(|| tell(&event, &process)),
             Err(BroadcastStreamRecvError::Lagged(count)) => Some(told_of_gap(count)),
         };
         std::future::ready(event.map(Ok))
@@ -105,7 +148,27 @@ fn behind(last: &str, process: &str) -> u64 {
     of_ours.and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
-fn tell(numbered: &Numbered, process: &str) -> Event {
+fn tell(told: &Told, process: &str) -> Event {
+    match told {
+        Told::Step(step) => tell_step(step, process),
+        Told::Text { text, is_final } => tell_text(text, *is_final),
+    }
+}
+
+/// Without an id: texts are not told again, so nobody can be behind them.
+fn tell_text(text: &PartialText, is_final: bool) -> Event {
+    let view = TextEventView {
+        message: text.recording.to_string(),
+        mailbox: text.mailbox.to_string(),
+        text: text.text.reveal(),
+        read_ms: text.read_ms,
+        is_final,
+    };
+    let data = serde_json::to_string(&view).expect("strings and numbers are always JSON");
+    Event::default().event("text").data(data)
+}
+
+fn tell_step(numbered: &Numbered, process: &str) -> Event {
     let event = &numbered.event;
     let view = EventView {
         message: event.recording.to_string(),

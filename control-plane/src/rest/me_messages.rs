@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response, Sse};
 use engine_core::id::RecordingId;
 use futures::stream::Stream;
 
-use super::events::{EventView, stream_of};
+use super::events::{EventView, Whose, stream_of};
 use super::extract::{JsonBody, PathId, QueryOf};
 use super::mailboxes;
 use super::messages::{
@@ -129,7 +129,8 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     mailboxes::find(&plane, subscriber.mailbox).await?;
-    Ok(stream_of(&plane, Some(subscriber.mailbox), &headers))
+    let whose = Whose { mailbox: Some(subscriber.mailbox), words: true };
+    Ok(stream_of(&plane, whose, &headers))
 }
 
 /// The subscriber's own message, or the problem that there is none or it is deleted.

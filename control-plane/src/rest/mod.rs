@@ -14,10 +14,11 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::problem::{Kind, Problem};
-use crate::limits::{GREETING_BYTES_MAX, JSON_BYTES_MAX};
+use crate::limits::{FILE_FORM_BYTES_MAX, GREETING_BYTES_MAX, JSON_BYTES_MAX};
 use crate::plane::ControlPlane;
 
 mod accept;
+mod audio;
 mod audit;
 mod auth;
 mod billing;
@@ -130,7 +131,8 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(service::readyz))
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(middleware::from_fn(refuse_long::<JSON_BYTES_MAX>))
-        .merge(greetings);
+        .merge(greetings)
+        .merge(files());
     let (router, mut description) = api.split_for_parts();
     refusals::document(&mut description);
     // Without "none" the page would ask a validator on the internet.
@@ -144,6 +146,16 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .layer(middleware::from_fn_with_state(plane.clone(), edge::secure))
         .layer(middleware::from_fn(around))
         .with_state(plane)
+}
+
+/// Where sound files are read: larger bodies, and refusals that OpenAI's clients understand.
+fn files() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(audio::transcriptions))
+        .routes(routes!(audio::translations))
+        .layer(DefaultBodyLimit::max(FILE_FORM_BYTES_MAX))
+        .layer(middleware::from_fn(refuse_long::<FILE_FORM_BYTES_MAX>))
+        .layer(middleware::from_fn(audio::also_as_openai))
 }
 
 /// What a subscriber's own app talks to.

@@ -22,6 +22,7 @@ use super::problem::ProblemBody;
     tags(
         (name = "mailboxes", description = "A subscriber's 050 number, greeting and notices"),
         (name = "messages", description = "What callers left"),
+        (name = "audio", description = "Sound files to text, as OpenAI's clients ask for it"),
         (name = "billing", description = "Months as the carrier bills them"),
         (name = "campaigns", description = "What is free at first, version by version"),
         (name = "contracts", description = "From application to end"),

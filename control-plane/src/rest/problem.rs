@@ -28,7 +28,7 @@ use crate::store::StoreError;
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Problem details as the client reads them (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
     /// URI that names the kind of problem.
@@ -46,6 +46,28 @@ pub(crate) struct ProblemBody {
     /// Which field is meant, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+}
+
+impl ProblemBody {
+    /// HTTP status.
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Stable name of the kind.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What happened and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Which field is meant, if one is.
+    pub(crate) const fn field(&self) -> Option<&'static str> {
+        self.field
+    }
 }
 
 /// A refusal.
@@ -149,21 +171,26 @@ impl Problem {
         }
     }
 
-    fn body(&self, language: Language) -> Body {
+    /// As the client reads it.
+    pub(crate) fn told(&self, language: Language) -> ProblemBody {
         let parts = self.kind.parts();
         let (title, detail) = match language {
             Language::Japanese => (parts.title_ja, self.words_ja()),
             Language::English => (parts.title, self.detail.clone()),
         };
-        let body = ProblemBody {
+        ProblemBody {
             r#type: format!("urn:rusuden:problem:{}", parts.code),
             title,
             status: parts.status.as_u16(),
             code: parts.code,
             detail,
             field: self.field,
-        };
-        serde_json::to_vec(&body).expect("strings and numbers are always JSON").into()
+        }
+    }
+
+    fn body(&self, language: Language) -> Body {
+        let told = self.told(language);
+        serde_json::to_vec(&told).expect("strings and numbers are always JSON").into()
     }
 }
 

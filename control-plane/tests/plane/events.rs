@@ -1,8 +1,10 @@
 //! Events as a watcher gets them.
 
+use control_plane::Scope;
 use engine_core::caller::Caller;
-use engine_core::event::{MessageEvent, MessageState};
+use engine_core::event::{MessageEvent, MessageState, PartialText};
 use engine_core::id::{MailboxId, RecordingId};
+use engine_core::private::Private;
 use engine_core::time::WallTime;
 use serde_json::Value;
 
@@ -16,7 +18,11 @@ struct Watcher {
 
 impl Watcher {
     async fn open(centre: &Centre, query: &str, last: Option<&str>) -> Self {
-        let mut request = centre.request("GET", &format!("/v1/events{query}"));
+        Self::open_with(centre, query, last, &centre.key).await
+    }
+
+    async fn open_with(centre: &Centre, query: &str, last: Option<&str>, key: &str) -> Self {
+        let mut request = centre.with(key).request("GET", &format!("/v1/events{query}"));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -69,9 +75,14 @@ async fn a_watcher_sees_a_call_become_a_message() {
     }
     sink.emit(step(mailbox, 1, MessageState::Sealed));
     centre.arrive(&arrival(1, mailbox, Caller::Withheld)).await;
-    let wanted = ["ringing", "greeting", "recording", "sealed", "transcribed", "notified"];
+    let wanted = ["ringing", "greeting", "recording", "sealed", "transcribed", "text", "notified"];
     for state in wanted {
         let (_, name, data) = watcher.next().await.unwrap();
+        if state == "text" {
+            assert_eq!((name.as_str(), &data["final"]), ("text", &true.into()));
+            assert_eq!(data["text"], "明日の会議は十時からです。");
+            continue;
+        }
         assert_eq!((name.as_str(), &data["state"]), (state, &state.into()));
         assert_eq!(data["mailbox"], mailbox.to_string());
         if state == "sealed" {
@@ -100,5 +111,39 @@ async fn a_watcher_who_comes_back_is_told_what_it_missed() {
     let mut stranger = Watcher::open(&centre, "", Some("0-99")).await;
     assert_eq!(stranger.next().await.unwrap().1, "ringing");
     assert_eq!(stranger.next().await.unwrap().1, "greeting");
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn texts_are_told_while_callers_speak_to_keys_that_may_read_messages() {
+    let (_folder, centre) = Centre::running().await;
+    let mailbox = centre.mailbox("+815012345678", &[]).await;
+    let (steps, sink) = (centre.plane.events(), centre.plane.partials());
+    let mut reader = Watcher::open(&centre, "", None).await;
+    let (_, only_events) =
+        centre.plane.keys().create_key("watcher", &[Scope::EventsRead]).await.unwrap();
+    let mut watcher = Watcher::open_with(&centre, "", None, &only_events).await;
+    steps.emit(step(mailbox, 1, MessageState::Recording));
+    for text in ["明日", "明日の会議は"] {
+        sink.partial(PartialText {
+            recording: RecordingId::from_u128(1),
+            mailbox,
+            text: Private::new(text.to_owned()),
+            read_ms: 1_000,
+        });
+    }
+    let (seen, ..) = reader.next().await.unwrap();
+    for text in ["明日", "明日の会議は"] {
+        let (id, name, data) = reader.next().await.unwrap();
+        assert_eq!((id.as_str(), name.as_str()), ("", "text"));
+        assert_eq!((&data["text"], &data["final"]), (&text.into(), &false.into()));
+        assert_eq!(data["read_ms"], 1_000);
+    }
+    steps.emit(step(mailbox, 2, MessageState::Ringing));
+    assert_eq!(watcher.next().await.unwrap().1, "recording");
+    assert_eq!(watcher.next().await.unwrap().1, "ringing", "no text for who may not read it");
+    // Who comes back is not told texts again: they are kept nowhere.
+    let mut back = Watcher::open(&centre, "", Some(&seen)).await;
+    assert_eq!(back.next().await.unwrap().1, "ringing");
     centre.stop().await;
 }

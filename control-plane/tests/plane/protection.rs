@@ -226,6 +226,7 @@ async fn a_database_does_not_start_with_another_ones_keys() {
         arrivals,
         acks: std::sync::Arc::default(),
         work,
+        files: crossbeam::channel::bounded(1).0,
         sounds: std::sync::Arc::new(crate::support::Bank::default()),
     };
     let error = ControlPlane::open(PlaneConfig::default(), folder.path(), deps).await.unwrap_err();

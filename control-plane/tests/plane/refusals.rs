@@ -9,7 +9,7 @@ use crate::support::{Centre, read};
 const UNKNOWN: &str = "01980c2e-7b7a-7cc3-98c4-dc0c0c07398f";
 
 /// Checks that an answer is problem details with this status and code.
-async fn refused(response: reqwest::Response, status: u16, code: &str) -> Value {
+pub(crate) async fn refused(response: reqwest::Response, status: u16, code: &str) -> Value {
     let url = response.url().clone();
     let kind = response.headers().get("content-type").cloned();
     let is_named = response.headers().contains_key("x-request-id");
@@ -261,6 +261,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/setup/terms", "post"),
     ("/v1/setup/device", "post"),
     ("/v1/setup/code", "post"),
+    ("/v1/audio/transcriptions", "post"),
+    ("/v1/audio/translations", "post"),
     ("/v1/deletions/{mailbox}", "get"),
     ("/v1/receipt-key", "get"),
     ("/v1/capabilities", "get"),

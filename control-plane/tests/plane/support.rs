@@ -13,7 +13,7 @@ use crossbeam::channel::{Receiver, Sender};
 use crossbeam::queue::SegQueue;
 use engine_core::caller::Caller;
 use engine_core::codec::Codec;
-use engine_core::handoff::{Acks, Arrival, ArrivalsIn, WorkOut};
+use engine_core::handoff::{Acks, Arrival, ArrivalsIn, FilesIn, FilesOut, WorkOut};
 use engine_core::id::{MailboxId, RecordingId};
 use engine_core::private::Private;
 use engine_core::recording::{ChunkWriter, EndReason, Opened, Sealed};
@@ -72,6 +72,8 @@ pub(crate) struct Centre {
     pub(crate) arrivals: ArrivalsIn,
     pub(crate) acks: Acks,
     pub(crate) work: WorkOut,
+    pub(crate) files: FilesOut,
+    files_in: FilesIn,
     pub(crate) bank: Arc<Bank>,
     /// Who asks with a key that may do everything.
     pub(crate) operator: Client,
@@ -88,28 +90,38 @@ impl Deref for Centre {
 }
 
 /// The service's ends of its queues, as `server` would hold them.
-pub(crate) type Ends = (ArrivalsIn, Acks, WorkOut, Arc<Bank>);
+pub(crate) struct Ends {
+    pub(crate) arrivals: ArrivalsIn,
+    pub(crate) acks: Acks,
+    pub(crate) work: WorkOut,
+    pub(crate) files: FilesOut,
+    pub(crate) files_in: FilesIn,
+    pub(crate) bank: Arc<Bank>,
+}
 
 /// Opens a control plane with queues of its own.
 pub(crate) async fn open_plane(folder: &Path, config: PlaneConfig) -> (ControlPlane, Ends) {
     let (arrivals, arrivals_out) = crossbeam::channel::bounded(1_024);
     let (work_in, work) = crossbeam::channel::bounded(64);
+    let (files_in, files) = crossbeam::channel::bounded(2);
     let acks: Acks = Arc::new(SegQueue::new());
     let bank = Arc::new(Bank::default());
     let deps = PlaneDeps {
         arrivals: arrivals_out,
         acks: acks.clone(),
         work: work_in,
+        files: files_in.clone(),
         sounds: bank.clone(),
     };
     let plane = ControlPlane::open(config, folder, deps).await.unwrap();
-    (plane, (arrivals, acks, work, bank))
+    (plane, Ends { arrivals, acks, work, files, files_in, bank })
 }
 
 impl Centre {
     /// Opens and serves a data folder; without workers nothing moves on by itself.
     pub(crate) async fn open(folder: &Path, config: PlaneConfig) -> Self {
-        let (plane, (arrivals, acks, work, bank)) = open_plane(folder, config).await;
+        let (plane, ends) = open_plane(folder, config).await;
+        let Ends { arrivals, acks, work, files, files_in, bank } = ends;
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -123,7 +135,7 @@ impl Centre {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let operator = Client::new(url).with(&key);
         let stop = Some(stop);
-        Self { plane, arrivals, acks, work, bank, operator, key, stop, serving }
+        Self { plane, arrivals, acks, work, files, files_in, bank, operator, key, stop, serving }
     }
 
     /// A fresh one with its workers running and an engine that answers everything.
@@ -143,6 +155,11 @@ impl Centre {
                 (work.done)(Ok(rendered()));
             }
         });
+    }
+
+    /// The queue of files, to fill it.
+    pub(crate) fn plane_files(&self) -> &FilesIn {
+        &self.files_in
     }
 
     /// Ends serving and the workers.

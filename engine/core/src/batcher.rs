@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::id::RecordingId;
+use crate::manner::Manner;
 use crate::text::Language;
 use crate::time::Instant;
 
@@ -24,6 +25,8 @@ pub enum Lane {
     Rerun,
     /// Of a call under way: there is time until the hang-up.
     Live,
+    /// Of a file that somebody asks about: it runs whenever nothing else is due.
+    File,
 }
 
 /// A stretch of sound to be read in one go.
@@ -37,6 +40,8 @@ pub struct Window<T> {
     pub length: Duration,
     /// The language to read it in; `None`: to be heard.
     pub language: Option<Language>,
+    /// How to read it.
+    pub manner: Manner,
     /// How urgent it is.
     pub lane: Lane,
     /// What its owner needs: samples, features, a key.
@@ -62,6 +67,9 @@ pub struct BatcherConfig {
     pub rerun_wait: Duration,
     /// How long a live window does.
     pub live_wait: Duration,
+    /// How far a file's window stands behind a finished recording's. It runs at once when nothing
+    /// else is due.
+    pub file_wait: Duration,
 }
 
 impl Default for BatcherConfig {
@@ -75,6 +83,7 @@ impl Default for BatcherConfig {
             finished_wait: Duration::from_millis(20),
             rerun_wait: Duration::from_millis(50),
             live_wait: Duration::from_secs(2),
+            file_wait: Duration::from_secs(2),
         }
     }
 }
@@ -117,6 +126,8 @@ pub struct Batch<T> {
     pub padded: Duration,
     /// The language of all of them; `None`: to be heard.
     pub language: Option<Language>,
+    /// How to read them.
+    pub manner: Manner,
     /// The windows, most urgent first.
     pub windows: Vec<Window<T>>,
 }
@@ -134,8 +145,8 @@ pub struct Batcher<T> {
     refused: VecDeque<Window<T>>,
 }
 
-/// Windows that may share a batch: bucket and language code.
-type Group = (usize, &'static str);
+/// Windows that may share a batch: bucket, language code and manner.
+type Group = (usize, &'static str, Manner);
 /// When a window must run, and its order of arrival.
 type Turn = (Instant, u64);
 
@@ -196,7 +207,20 @@ impl<T> Batcher<T> {
         if let Some(group) = self.groups.iter().find_map(full) {
             return Output::Run(self.run(group));
         }
-        Output::Idle { until: Some(first_due) }
+        // Nothing is due and a place is free: files need not wait for company.
+        let has_file = |turns: &BTreeMap<Turn, Window<T>>| {
+            turns.values().any(|window| window.lane == Lane::File)
+        };
+        let eager = self
+            .groups
+            .iter()
+            .filter(|(_, turns)| has_file(turns))
+            .filter_map(|(&group, turns)| due(turns).map(|due| (due, group)))
+            .min();
+        match eager {
+            Some((_, group)) => Output::Run(self.run(group)),
+            None => Output::Idle { until: Some(first_due) },
+        }
     }
 
     /// Windows that wait.
@@ -215,8 +239,9 @@ impl<T> Batcher<T> {
             Lane::Finished => self.config.finished_wait,
             Lane::Rerun => self.config.rerun_wait,
             Lane::Live => self.config.live_wait,
+            Lane::File => self.config.file_wait,
         };
-        let group = (bucket, window.language.map_or("", Language::code));
+        let group = (bucket, window.language.map_or("", Language::code), window.manner);
         self.arrivals += 1;
         self.waiting += 1;
         let turn = (self.now + wait, self.arrivals);
@@ -265,8 +290,13 @@ impl<T> Batcher<T> {
         self.waiting -= windows.len();
         self.tickets += 1;
         self.in_flight.push(self.tickets);
-        let language = Language::from_code(group.1);
-        Batch { ticket: self.tickets, padded: self.config.edges[group.0], language, windows }
+        Batch {
+            ticket: self.tickets,
+            padded: self.config.edges[group.0],
+            language: Language::from_code(group.1),
+            manner: group.2,
+            windows,
+        }
     }
 }
 
@@ -275,6 +305,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::manner::{Task, Temperature};
 
     fn at(millis: u64) -> Instant {
         Instant::from_nanos(millis * 1_000_000)
@@ -286,6 +317,7 @@ mod tests {
             number: 0,
             length: Duration::from_millis(millis),
             language: Some(Language::Japanese),
+            manner: Manner::default(),
             lane,
             payload: recording,
         }
@@ -353,6 +385,42 @@ mod tests {
     }
 
     #[test]
+    fn manners_do_not_mix() {
+        let config = BatcherConfig { in_flight_max: 9, ..BatcherConfig::default() };
+        let mut batcher = Batcher::new(config);
+        let hot = Temperature::new(0.4).unwrap();
+        let manners = [
+            Manner::default(),
+            Manner { task: Task::Translate, ..Manner::default() },
+            Manner { temperature: hot, ..Manner::default() },
+            Manner { prompt_tokens: 3, ..Manner::default() },
+            Manner { words: true, ..Manner::default() },
+            Manner::default(),
+        ];
+        for (manner, recording) in manners.into_iter().zip(1..) {
+            offer(&mut batcher, 0, Window { manner, ..window(recording, 500, Lane::Finished) });
+        }
+        let mut ran = batches(tell(&mut batcher, 20, Input::Tick));
+        ran.sort_by_key(|batch| batch.1[0]);
+        let together: Vec<_> = ran.into_iter().map(|batch| batch.1).collect();
+        assert_eq!(together, [vec![1, 6], vec![2], vec![3], vec![4], vec![5]]);
+    }
+
+    #[test]
+    fn files_run_at_once_when_nothing_is_due_and_behind_all_that_is() {
+        let mut batcher = Batcher::new(BatcherConfig::default());
+        let outputs = tell(&mut batcher, 0, Input::Window(window(1, 500, Lane::File)));
+        let Output::Run(Batch { ticket, .. }) = outputs[0] else { panic!("{outputs:?}") };
+        // While the place is taken, a file waits beside a caller who came later.
+        offer(&mut batcher, 10, window(2, 5_000, Lane::File));
+        offer(&mut batcher, 50, window(3, 500, Lane::Finished));
+        let outputs = tell(&mut batcher, 100, Input::Done(ticket));
+        let Output::Run(Batch { ticket, .. }) = outputs[0] else { panic!("{outputs:?}") };
+        assert_eq!(batches(outputs), [(S(2), vec![3])]);
+        assert_eq!(batches(tell(&mut batcher, 101, Input::Done(ticket))), [(S(6), vec![2])]);
+    }
+
+    #[test]
     fn full_batch_runs_at_once_and_one_more_waits() {
         let config = BatcherConfig { windows_max: 3, in_flight_max: 9, ..BatcherConfig::default() };
         let mut batcher = Batcher::new(config);
@@ -416,7 +484,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_window_runs_once_by_its_time_in_a_batch_of_its_kind(
-            windows in prop::collection::vec((1_u64..31_000, 0_u64..100, 0_u8..3), 1..200),
+            windows in prop::collection::vec((1_u64..31_000, 0_u64..100, 0_u8..4), 1..200),
         ) {
             let config = BatcherConfig { in_flight_max: usize::MAX, ..BatcherConfig::default() };
             let mut batcher = Batcher::new(config.clone());
@@ -425,7 +493,7 @@ mod tests {
             for (n, &(millis, pause, lane)) in (0_u128..).zip(&windows) {
                 now += pause;
                 arrived.push(now);
-                let lane = [Lane::Finished, Lane::Rerun, Lane::Live][usize::from(lane)];
+                let lane = [Lane::Finished, Lane::Rerun, Lane::Live, Lane::File][usize::from(lane)];
                 let mut step = tell(&mut batcher, now, Input::Window(window(n, millis, lane)));
                 for output in step.drain(..) {
                     if let Output::Run(batch) = output {

@@ -1,6 +1,7 @@
 //! What happens to a message, as people may watch it.
 
 use crate::id::{MailboxId, RecordingId};
+use crate::private::Private;
 use crate::time::WallTime;
 
 /// A step in a message's life.
@@ -57,4 +58,24 @@ pub struct MessageEvent {
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one event.
     fn emit(&self, event: MessageEvent);
+}
+
+/// What is read of a message so far, while its caller may still speak. Later text replaces it; the
+/// final text, which is told once it is stored, replaces all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialText {
+    /// Which message.
+    pub recording: RecordingId,
+    /// In whose mailbox.
+    pub mailbox: MailboxId,
+    /// All that was read so far.
+    pub text: Private<String>,
+    /// Media that was read so far, in milliseconds.
+    pub read_ms: u64,
+}
+
+/// Where partial texts go. Must not block; nobody may keep them: they are for watching.
+pub trait PartialSink: Send + Sync + 'static {
+    /// Takes what is read so far.
+    fn partial(&self, partial: PartialText);
 }

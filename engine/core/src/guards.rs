@@ -5,6 +5,10 @@
 //! a known phantom is rejected, but only where the sound gives reason to doubt it: callers do say
 //! 「ありがとうございました」. Knows nothing of sound, tokens or the rest of the recording.
 
+use std::sync::LazyLock;
+
+use crate::manner::Temperature;
+
 /// Limits of belief; a model's card may set its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
@@ -77,6 +81,23 @@ impl Thresholds {
         (poor || doubts.avg_logprob.is_nan()) && !self.is_silence(doubts)
     }
 
+    /// The temperature of the next reading of a window that was read at `tried`, the lowest of
+    /// `ladder` above it; `None`: what was read stands, or nothing is left to try.
+    pub fn next_temperature(
+        &self,
+        ladder: &[Temperature],
+        tried: Temperature,
+        doubts: Doubts,
+    ) -> Option<Temperature> {
+        let higher = ladder.iter().copied().filter(|rung| *rung > tried).min();
+        higher.filter(|_| self.wants_another_reading(doubts))
+    }
+
+    /// Whether a later reading is to be believed rather than the one before.
+    pub fn prefers(&self, later: Doubts, before: Doubts) -> bool {
+        !self.wants_another_reading(later) || later.avg_logprob > before.avg_logprob
+    }
+
     /// Judges a window's whole text after its last reading.
     pub fn judge(&self, text: &str, doubts: Doubts) -> Result<(), Rejection> {
         if self.is_silence(doubts) {
@@ -126,8 +147,7 @@ fn is_phantom(words: &str) -> bool {
     while !rest.is_empty() {
         let longest = PHANTOMS
             .iter()
-            .copied()
-            .filter(|phantom| rest.starts_with(phantom))
+            .filter(|phantom| rest.starts_with(phantom.as_str()))
             .max_by_key(|phantom| phantom.len());
         match longest {
             Some(phantom) => rest = &rest[phantom.len()..],
@@ -152,37 +172,11 @@ const PHRASE_CHARS_MAX: usize = 60;
 /// Shorter runs are left to the caller: 「もしもしもしもし」 is said.
 const LOOP_CHARS_MIN: usize = 16;
 
-/// What Whisper is known to write about silence, normalised: ends of videos and credits of
-/// subtitles, which its training data put under silence. Reported for Japanese in
-/// github.com/amicalhq/amical/issues/71, github.com/thewh1teagle/vibe/issues/620 and
-/// github.com/Vexa-ai/vexa/pull/619, for English in github.com/openai/whisper/discussions/679 and
-/// github.com/McCloudS/subgen/issues/21; see also Koenecke et al., "Careless Whisper" (2024).
-const PHANTOMS: [&str; 24] = [
-    "ご視聴ありがとうございました",
-    "ご視聴ありがとうございます",
-    "ご清聴ありがとうございました",
-    "最後までご視聴ありがとうございました",
-    "最後まで見ていただきありがとうございます",
-    "チャンネル登録お願いします",
-    "チャンネル登録よろしくお願いします",
-    "チャンネル登録をお願いいたします",
-    "高評価とチャンネル登録お願いします",
-    "次の動画でお会いしましょう",
-    "また次の動画でお会いしましょう",
-    "次回もお楽しみに",
-    "おやすみなさい",
-    "字幕視聴ありがとうございました",
-    "thanksforwatching",
-    "thankyouforwatching",
-    "thankyousomuchforwatching",
-    "pleasesubscribe",
-    "pleasesubscribetomychannel",
-    "dontforgettolikeandsubscribe",
-    "likeandsubscribe",
-    "seeyouinthenextvideo",
-    "subtitlesbytheamaraorgcommunity",
-    "transcriptionbycastingwords",
-];
+/// Known phantoms, normalised. See also Koenecke et al., "Careless Whisper" (2024).
+static PHANTOMS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let lines = include_str!("phantoms.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split('\t').nth(1)).map(normalised).collect()
+});
 
 #[cfg(test)]
 mod tests {
@@ -246,6 +240,39 @@ mod tests {
         assert!(again(Doubts { compression_ratio: 2.5, ..SURE }));
         assert!(again(Doubts { avg_logprob: f32::NAN, ..SURE }));
         assert!(!again(Doubts { avg_logprob: -1.1, no_speech_prob: 0.7, ..SURE }));
+    }
+
+    #[test]
+    fn the_ladder_is_climbed_until_a_reading_stands() {
+        let thresholds = Thresholds::default();
+        let ladder = [0.4, 0.8].map(|degrees| Temperature::new(degrees).unwrap());
+        let poor = Doubts { avg_logprob: -1.1, ..SURE };
+        let next = |tried, doubts| thresholds.next_temperature(&ladder, tried, doubts);
+        assert_eq!(next(Temperature::GREEDY, SURE), None);
+        assert_eq!(next(Temperature::GREEDY, poor), Some(ladder[0]));
+        assert_eq!(next(ladder[0], poor), Some(ladder[1]));
+        assert_eq!(next(ladder[1], poor), None, "nothing is left to try");
+        assert_eq!(thresholds.next_temperature(&[], Temperature::GREEDY, poor), None);
+        let poorer = Doubts { avg_logprob: -1.2, ..SURE };
+        assert!(thresholds.prefers(SURE, poor) && thresholds.prefers(poor, poorer));
+        assert!(!thresholds.prefers(poorer, poor));
+    }
+
+    #[test]
+    fn every_phantom_has_a_language_a_phrase_and_a_source() {
+        let lines = include_str!("phantoms.txt").lines().filter(|line| !line.starts_with('#'));
+        for line in lines {
+            let [language, phrase, source] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{line:?} has not three parts")
+            };
+            assert!(["ja", "en"].contains(&language), "{line:?}");
+            assert!(!normalised(phrase).is_empty(), "{line:?}");
+            let is_named = ["variant", "collected"].contains(&source);
+            assert!(is_named || source.starts_with("github.com/"), "{line:?}");
+            let doubtful = Doubts { no_speech_prob: 0.5, ..SURE };
+            assert_eq!(judge(phrase, doubtful), Err(Rejection::Phantom), "{line:?}");
+        }
+        assert!(PHANTOMS.len() > 20);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * acknowledgements, control plane → ingress: recordings whose row is committed, so that the
 //!   journal may forget them. Never full: at most one per arrival under way.
 //! * work, control plane → engine: full means the lease is given back and tried again.
+//! * files, control plane → engine: full means *refuse with 503*.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender};
 use crossbeam::queue::{ArrayQueue, SegQueue};
 
+use crate::file_work::FileWork;
 use crate::id::RecordingId;
 use crate::recording::{Opened, Sealed};
 use crate::work::Work;
@@ -72,6 +74,10 @@ pub type ArrivalsOut = Receiver<Arrival>;
 pub type WorkIn = Sender<Work>;
 /// Where the engine takes it.
 pub type WorkOut = Receiver<Work>;
+/// Where the control plane puts files that somebody asks about.
+pub type FilesIn = Sender<FileWork>;
+/// Where the engine takes them.
+pub type FilesOut = Receiver<FileWork>;
 
 #[cfg(test)]
 mod tests {

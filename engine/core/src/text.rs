@@ -1,6 +1,7 @@
 //! Words with their times: what the engine hands to the control plane.
 
 use crate::private::Private;
+use crate::words;
 
 /// A language we announce and recognise in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +37,14 @@ pub enum LanguageChoice {
 }
 
 impl LanguageChoice {
+    /// ISO 639-1 code of the language, if one is chosen.
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Fixed(language) => Some(language.code()),
+            Self::Detect => None,
+        }
+    }
+
     /// The language that announcements are made in.
     pub const fn announcements(self) -> Language {
         match self {
@@ -105,9 +114,8 @@ pub struct Transcript {
 impl Transcript {
     /// The whole text: segments joined, with a space only where the language uses one.
     pub fn text(&self) -> Private<String> {
-        let joint = if self.language == "ja" { "" } else { " " };
-        let parts: Vec<&str> = self.segments.iter().map(|s| s.text.reveal().trim()).collect();
-        Private::new(parts.join(joint))
+        let parts = self.segments.iter().map(|segment| segment.text.reveal().as_str());
+        Private::new(words::join(parts, &self.language))
     }
 
     /// Confidence of the whole, weighted by length; 0 when there are no words.

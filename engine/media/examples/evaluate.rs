@@ -21,7 +21,7 @@ use engine_core::text::{Language, LanguageChoice};
 use engine_core::time::{RtpTicks, WallTime};
 use engine_core::work::Work;
 use engine_media::codec::encode_frames;
-use engine_media::engine::{Engine, EngineConfig};
+use engine_media::engine::{Engine, EngineConfig, EngineLines};
 use engine_media::files::read_sound;
 use serde::Deserialize;
 
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let references: Vec<Reference> = serde_json::from_slice(&fs::read(folder.join("refs.json"))?)?;
     let (work, works) = channel::bounded(64);
     let config = EngineConfig { model_dir: model.into(), readers: 1, ..EngineConfig::default() };
-    let engine = Engine::start(config, Arc::new(LiveLane::new(16)), works)?;
+    let engine = Engine::start(&config, EngineLines::of_calls(Arc::new(LiveLane::new(16)), works))?;
     let (mut errors, mut length, mut exact) = (0, 0, 0);
     let mut waits = Vec::new();
     for (number, reference) in references.iter().enumerate() {

@@ -1,94 +1,30 @@
 //! Where windows wait for the model and texts for their recordings.
 //!
-//! In: windows of many recordings, readings of batches. Out: the next batch, and each
-//! recording's readings when all are there. Which windows run together is decided by
-//! `engine_core::batcher`; this is its shell: a lock, a clock, and the readers' waiting room.
+//! In: windows of many recordings and files, readings of batches. Out: the next batch, each
+//! take's readings in order as they come, and all of them when all are there. Which windows run
+//! together is decided by `engine_core::batcher`, which readings stand by `engine_core::guards`;
+//! this is their shell: a lock, a clock, and the readers' waiting room.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine_core::batcher::{self, Batch, Batcher, BatcherConfig, Input, Lane, Output};
-use engine_core::id::RecordingId;
-use engine_core::text::{Language, LanguageChoice};
+use engine_core::guards::Thresholds;
+use engine_core::text::Language;
 use engine_core::time::Instant;
 use engine_core::work::WorkError;
 
-use crate::limits::{LIVE_WAIT, SAMPLE_RATE_HZ, WINDOW_SAMPLES_MAX, WINDOWS_MAX};
-use crate::listen::Window;
+use crate::limits::{
+    FILE_WAIT, LIVE_WAIT, SAMPLE_RATE_HZ, TAKE_WINDOWS_MAX, WINDOW_SAMPLES_MAX, WINDOWS_MAX,
+};
 use crate::mel::HOP_SAMPLES;
+use crate::take::{Collected, How, Job, Read, Take, TakeLanguage, Text, Watch};
 use crate::whisper::{Card, Reading};
-
-/// One hearing of one recording; a recording that is heard anew gets a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Take(pub(crate) u64);
-
-/// The language of a take: given, or found in its first window.
-#[derive(Debug, Clone)]
-pub(crate) enum TakeLanguage {
-    Fixed(&'static str),
-    Found(Arc<OnceLock<String>>),
-}
-
-impl Take {
-    /// The batcher knows takes, not recordings: one that is heard anew is another to it.
-    fn id(self) -> RecordingId {
-        RecordingId::from_u128(u128::from(self.0))
-    }
-}
-
-impl TakeLanguage {
-    pub(crate) fn new(choice: LanguageChoice) -> Self {
-        match choice {
-            LanguageChoice::Fixed(language) => Self::Fixed(language.code()),
-            LanguageChoice::Detect => Self::Found(Arc::default()),
-        }
-    }
-
-    pub(crate) fn known(&self) -> Option<&str> {
-        match self {
-            Self::Fixed(code) => Some(code),
-            Self::Found(slot) => slot.get().map(String::as_str),
-        }
-    }
-}
-
-/// One window that waits to be read.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) take: Take,
-    /// Its place among the take's windows.
-    pub(crate) index: u32,
-    pub(crate) window: Window,
-    /// Context it is read with.
-    pub(crate) frames: usize,
-    pub(crate) language: TakeLanguage,
-    /// Whether somebody waits for it already.
-    pub(crate) lane: Lane,
-}
-
-/// A window with what the model read in it.
-#[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) span: std::ops::Range<u64>,
-    pub(crate) reading: Reading,
-}
-
-/// Called with all readings of a take, in order.
-pub(crate) type Collected = Box<dyn FnOnce(Result<Vec<Read>, WorkError>) + Send>;
-
-#[derive(Default)]
-struct Text {
-    reads: BTreeMap<u32, Read>,
-    /// Windows that wait for the first one to tell the language.
-    held: Vec<Job>,
-    failed: Option<String>,
-    /// How many windows there are in all and who waits for them, once the take was heard out.
-    end: Option<(u32, Collected)>,
-}
 
 struct State {
     batcher: Batcher<Job>,
+    thresholds: Thresholds,
     texts: HashMap<Take, Text>,
     next_take: u64,
     waiting: usize,
@@ -118,10 +54,18 @@ impl Desk {
             finished_wait: Duration::ZERO,
             rerun_wait: Duration::ZERO,
             live_wait: LIVE_WAIT,
+            file_wait: FILE_WAIT,
         });
-        let texts = HashMap::new();
+        let state = State {
+            batcher,
+            thresholds: card.thresholds(),
+            texts: HashMap::new(),
+            next_take: 0,
+            waiting: 0,
+            stopping: false,
+        };
         Self {
-            state: Mutex::new(State { batcher, texts, next_take: 0, waiting: 0, stopping: false }),
+            state: Mutex::new(state),
             changed: Condvar::new(),
             origin: std::time::Instant::now(),
         }
@@ -136,20 +80,21 @@ impl Desk {
         Instant::from_nanos(nanos.unwrap_or(u64::MAX))
     }
 
-    /// Begins a take.
-    pub(crate) fn open(&self) -> Take {
+    /// Begins a take, which `watch` is told of.
+    pub(crate) fn open(&self, how: &How, watch: Option<Watch>) -> Take {
         let mut state = self.lock();
         let take = Take(state.next_take);
         state.next_take += 1;
-        state.texts.insert(take, Text::default());
+        let text = Text::new(watch, how.lane == Lane::File);
+        state.texts.insert(take, text);
         take
     }
 
     /// Drops a take and all that waits for it to be read.
     pub(crate) fn forget(&self, take: Take) {
-        let mut state = self.lock();
-        state.texts.remove(&take);
-        state.batcher.handle(self.now(), Input::Cancel(take.id()));
+        let forgotten = self.lock().forget(self.now(), take);
+        // Whoever waited learns by this drop, outside of the lock.
+        drop(forgotten);
     }
 
     /// Puts windows in line.
@@ -169,8 +114,11 @@ impl Desk {
             drop(state);
             return collected(Err(WorkError::Stopping));
         }
-        state.waiting += 1;
-        state.texts.entry(take).or_default().end = Some((windows, collected));
+        // A take that nobody wants any more is gone: its waiter learns by the drop.
+        let Some(text) = state.texts.get_mut(&take) else { return };
+        text.end = Some((windows, collected));
+        let is_call = !text.is_file;
+        state.waiting += usize::from(is_call);
         state.batcher.handle(self.now(), Input::Finished(take.id()));
         let done = state.take_if_whole(take);
         drop(state);
@@ -183,7 +131,7 @@ impl Desk {
         self.lock().batcher.waiting()
     }
 
-    /// Takes that were heard out and wait for their text.
+    /// Calls that were heard out and wait for their text.
     pub(crate) fn waiting(&self) -> usize {
         self.lock().waiting
     }
@@ -222,12 +170,16 @@ impl Desk {
         state.batcher.handle(self.now(), Input::Done(batch.ticket));
         let jobs = batch.windows.into_iter().map(|window| window.payload);
         let mut done = Vec::new();
+        let mut forgotten = Vec::new();
         match readings {
             Ok(readings) => {
                 for (job, reading) in jobs.zip(readings) {
                     let take = job.take;
-                    state.keep(self.now(), job, reading);
-                    done.extend(state.take_if_whole(take));
+                    if state.keep(self.now(), job, reading) {
+                        done.extend(state.take_if_whole(take));
+                    } else {
+                        forgotten.extend(state.forget(self.now(), take));
+                    }
                 }
             }
             Err(why) => {
@@ -237,6 +189,7 @@ impl Desk {
             }
         }
         drop(state);
+        drop(forgotten);
         self.changed.notify_all();
         tell(done);
     }
@@ -256,36 +209,86 @@ impl Desk {
 }
 
 impl State {
-    /// Gives a window to the batcher, or holds it until its take's language is known.
+    /// Puts a window in line, or behind those of its take that must be read first.
     fn offer(&mut self, now: Instant, job: Job) {
         let Some(text) = self.texts.get_mut(&job.take) else { return };
-        if job.index > 0 && job.language.known().is_none() {
-            text.held.push(job);
-            return;
+        let take = job.take;
+        text.behind.push_back(job);
+        self.advance(now, take);
+    }
+
+    /// Gives the batcher as many windows of a take as may be in line: one until its language is
+    /// known.
+    fn advance(&mut self, now: Instant, take: Take) {
+        while let Some(text) = self.texts.get_mut(&take)
+            && let Some(next) = text.behind.front()
+        {
+            let is_known = next.how.language.known().is_some();
+            if text.in_line >= if is_known { TAKE_WINDOWS_MAX } else { 1 } {
+                return;
+            }
+            let Some(job) = text.behind.pop_front() else { return };
+            text.in_line += 1;
+            let is_over = text.end.is_some();
+            let lane = match job.how.lane {
+                Lane::Live if is_over => Lane::Finished,
+                lane => lane,
+            };
+            self.give(now, job, lane);
         }
-        let lane = if text.end.is_some() { Lane::Finished } else { job.lane };
+    }
+
+    fn give(&mut self, now: Instant, job: Job, lane: Lane) {
         let window = batcher::Window {
             recording: job.take.id(),
             number: job.index,
             length: length(job.frames),
-            language: job.language.known().and_then(Language::from_code),
+            language: job.how.language.known().and_then(Language::from_code),
+            manner: job.how.manner(job.temperature),
             lane,
             payload: job,
         };
         self.batcher.handle(now, Input::Window(window));
     }
 
-    /// Keeps a reading; if it told the take's language, windows that waited for it go on.
-    fn keep(&mut self, now: Instant, job: Job, reading: Reading) {
-        let Some(text) = self.texts.get_mut(&job.take) else { return };
-        if let TakeLanguage::Found(slot) = &job.language {
+    /// Keeps a reading, or has its window read again; windows that waited for it go on. `false`:
+    /// nobody wants the take any more.
+    fn keep(&mut self, now: Instant, mut job: Job, reading: Reading) -> bool {
+        let take = job.take;
+        let Some(text) = self.texts.get_mut(&take) else { return true };
+        if let TakeLanguage::Found(slot) = &job.how.language {
             let _ = slot.set(reading.language.clone());
         }
-        let held = std::mem::take(&mut text.held);
-        text.reads.insert(job.index, Read { span: job.window.span, reading });
-        for job in held {
-            self.offer(now, job);
+        let best = match job.best.take() {
+            Some(best) if !self.thresholds.prefers(reading.doubts(), best.doubts()) => best,
+            _ => reading,
+        };
+        let next =
+            self.thresholds.next_temperature(&job.how.ladder, job.temperature, best.doubts());
+        if let Some(temperature) = next {
+            // This row alone: its neighbours are not held up.
+            job.temperature = temperature;
+            job.best = Some(best);
+            self.give(now, job, Lane::Rerun);
+        } else {
+            text.in_line -= 1;
+            let read = Read { span: job.window.span, reading: best, words: job.how.words };
+            text.reads.insert(job.index, read);
+            if !text.tell_watch() {
+                return false;
+            }
         }
+        self.advance(now, take);
+        true
+    }
+
+    fn forget(&mut self, now: Instant, take: Take) -> Option<Text> {
+        self.batcher.handle(now, Input::Cancel(take.id()));
+        let text = self.texts.remove(&take);
+        if text.as_ref().is_some_and(|text| text.end.is_some() && !text.is_file) {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        text
     }
 
     /// A take cannot be read; its waiter is told now or when it comes.
@@ -302,7 +305,7 @@ impl State {
             return None;
         }
         let text = self.texts.remove(&take)?;
-        self.waiting = self.waiting.saturating_sub(1);
+        self.waiting = self.waiting.saturating_sub(usize::from(!text.is_file));
         let (_, collected) = text.end?;
         let result = match text.failed {
             Some(why) => Err(WorkError::Engine { why }),

@@ -1,9 +1,10 @@
 //! The engine: recordings of many calls at once, to text and MP3.
 //!
-//! In: chunks of recordings under way (the live lane), sealed recordings as work, sounds from
-//! files. Out: each work's result, once. One thread listens and spreads decoding over a rayon
-//! pool; the others each hold one loaded model and read batches of windows. Memory is bounded:
-//! live recordings are a luxury that may be dropped, because sealed ones can be read again.
+//! In: chunks of recordings under way (the live lane), sealed recordings as work, sound files.
+//! Out: each work's result, once; what is read of a call while its caller speaks. One thread
+//! listens and spreads decoding over a rayon pool, two take in files; the others each hold one
+//! loaded model and read batches of windows. Memory is bounded: live recordings are a luxury that
+//! may be dropped, because sealed ones can be read again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -12,18 +13,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel;
-use engine_core::batcher::Lane;
-use engine_core::handoff::{LiveLane, WorkOut};
-use engine_core::text::{LanguageChoice, Transcript};
-use engine_core::work::WorkError;
+use engine_core::event::PartialSink;
+use engine_core::file_work::{FileText, FileTold, FileWorkError, Wishes};
+use engine_core::handoff::{FilesOut, LiveLane, WorkOut};
 use serde::Deserialize;
 
-use crate::desk::{Desk, Job, TakeLanguage};
-use crate::limits::{BATCH_MAX, SAMPLES_PER_MS};
-use crate::listen::{Cutter, Window};
+use crate::clerk::Clerk;
+use crate::desk::Desk;
+use crate::limits::{BATCH_MAX, BEAM_MAX, FILE_CLERKS};
 use crate::listener::Listener;
-use crate::readings::transcript;
 use crate::speech::WindowPlan;
+use crate::take::Job;
 use crate::whisper::{
     Card, Compute, Heard, ModelError, ModelFolder, Recognizer, RecognizerOptions,
 };
@@ -45,6 +45,8 @@ pub struct EngineConfig {
     pub batch_max: usize,
     /// Number format of the model's computation.
     pub compute: Compute,
+    /// Texts that the model follows at once: 1 is the fastest, 5 is what OpenAI's reference uses.
+    pub beam: usize,
     /// Whether to listen while callers speak; otherwise all work begins at hang-up.
     pub live: bool,
 }
@@ -58,6 +60,7 @@ impl Default for EngineConfig {
             listeners: 0,
             batch_max: 16,
             compute: Compute::default(),
+            beam: 1,
             live: true,
         }
     }
@@ -85,45 +88,73 @@ pub enum EngineError {
     Thread(String),
 }
 
+/// What connects the engine with the other parts.
+pub struct EngineLines {
+    /// Chunks of recordings under way.
+    pub live: Arc<LiveLane>,
+    /// Sealed recordings.
+    pub work: WorkOut,
+    /// Sound files that somebody asks about.
+    pub files: FilesOut,
+    /// Where it is told what is read of a call while its caller speaks.
+    pub partials: Option<Arc<dyn PartialSink>>,
+}
+
+impl EngineLines {
+    /// Lines of calls alone: no files come, nobody watches.
+    pub fn of_calls(live: Arc<LiveLane>, work: WorkOut) -> Self {
+        Self { live, work, files: channel::never(), partials: None }
+    }
+}
+
+impl std::fmt::Debug for EngineLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineLines").finish_non_exhaustive()
+    }
+}
+
 /// The running engine.
 pub struct Engine {
     desk: Arc<Desk>,
     folder: Arc<ModelFolder>,
+    clerk: Arc<Clerk>,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
-    /// Loads the model and starts. Takes chunks from `live` and recordings from `work` until
-    /// [`Engine::stop`].
-    pub fn start(
-        config: EngineConfig,
-        live: Arc<LiveLane>,
-        work: WorkOut,
-    ) -> Result<Self, EngineError> {
+    /// Loads the model and starts. Takes from its lines what comes, until [`Engine::stop`].
+    pub fn start(config: &EngineConfig, lines: EngineLines) -> Result<Self, EngineError> {
         config.check()?;
-        let EngineConfig { model_dir, readers, threads, listeners, batch_max, compute, live: on } =
-            config;
-        let folder = Arc::new(ModelFolder::open(&model_dir)?);
+        let EngineLines { live, work, files, partials } = lines;
+        let folder = Arc::new(ModelFolder::open(&config.model_dir)?);
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let or_cores = |count| if count == 0 { cores } else { count };
-        let readers = or_cores(readers);
-        let options = RecognizerOptions { threads, compute };
+        let readers = or_cores(config.readers);
+        let EngineConfig { threads, compute, beam, .. } = *config;
+        let options = RecognizerOptions { threads, compute, beam };
         let models = (0..readers)
             .map(|_| Recognizer::load(Arc::clone(&folder), options))
             .collect::<Result<Vec<_>, _>>()?;
-        let desk = Arc::new(Desk::new(&folder.card, readers, batch_max));
+        let desk = Arc::new(Desk::new(&folder.card, readers, config.batch_max));
         let stopping = Arc::new(AtomicBool::new(false));
         let listener = Listener::new(
             Arc::clone(&desk),
             Arc::clone(&folder),
             Arc::clone(&stopping),
-            or_cores(listeners),
-            on,
+            or_cores(config.listeners),
+            config.live,
+            partials,
         )
         .map_err(|why| EngineError::Thread(why.to_string()))?;
-        let mut engine = Self { desk, folder, stopping, threads: Vec::new() };
+        let clerk = Arc::new(Clerk::new(Arc::clone(&desk), Arc::clone(&folder)));
+        let mut engine = Self { desk, folder, clerk, stopping, threads: Vec::new() };
         engine.spawn("listen".to_owned(), move || listener.run(&live, &work))?;
+        for number in 0..FILE_CLERKS {
+            let (clerk, files) = (Arc::clone(&engine.clerk), files.clone());
+            let stopping = Arc::clone(&engine.stopping);
+            engine.spawn(format!("files-{number}"), move || clerk.run(&files, &stopping))?;
+        }
         for (number, model) in models.into_iter().enumerate() {
             let desk = Arc::clone(&engine.desk);
             engine.spawn(format!("read-{number}"), move || read(&desk, model))?;
@@ -153,36 +184,17 @@ impl Engine {
     }
 
     /// Reads a whole sound (mono, 16 kHz) and waits for its text. Shares batches with calls.
-    pub fn transcribe(
-        &self,
-        pcm_16k: &[f32],
-        language: LanguageChoice,
-    ) -> Result<Transcript, WorkError> {
-        let plan = plan_of(&self.folder.card);
-        let mut cutter = Cutter::new(plan);
-        let mut windows = Vec::new();
-        for piece in pcm_16k.chunks(plan.max_samples) {
-            cutter.push(piece, &mut windows);
-        }
-        cutter.finish(&mut windows);
-        let take = self.desk.open();
-        let count = windows.len() as u32;
-        let asked = language;
-        let language = TakeLanguage::new(asked);
-        let jobs = windows.into_iter().zip(0..).map(|(window, index)| {
-            let frames = self.folder.card.frames(window.pcm.len());
-            let language = language.clone();
-            Job { take, index, window, frames, language, lane: Lane::Finished }
-        });
-        self.desk.submit(jobs.collect::<Vec<_>>());
+    pub fn transcribe(&self, pcm_16k: &[f32], wishes: &Wishes) -> Result<FileText, FileWorkError> {
         let (done, result) = channel::bounded(1);
-        let collected = Box::new(move |reads| {
-            let _ = done.send(reads);
-        });
-        self.desk.finish(take, count, collected);
-        let reads = result.recv().map_err(|_| WorkError::Stopping)??;
-        let duration_ms = (pcm_16k.len() / SAMPLES_PER_MS) as u64;
-        Ok(transcript(&reads, &self.folder.card, asked, duration_ms))
+        let told = move |told| {
+            if let FileTold::Done(result) = told {
+                // The receiver waits below.
+                let _ = done.send(result);
+            }
+            true
+        };
+        self.clerk.read(pcm_16k, wishes, Box::new(told));
+        result.recv().unwrap_or(Err(FileWorkError::Stopping))
     }
 
     /// Stops: work that is not done gets [`WorkError::Stopping`]; returns when all threads ended.
@@ -226,6 +238,9 @@ impl EngineConfig {
         if !(1..=BATCH_MAX).contains(&self.batch_max) {
             return Err(wrong("batch_max", self.batch_max, BATCH_MAX));
         }
+        if !(1..=BEAM_MAX).contains(&self.beam) {
+            return Err(wrong("beam", self.beam, BEAM_MAX));
+        }
         for (key, value) in
             [("threads", self.threads), ("readers", self.readers), ("listeners", self.listeners)]
         {
@@ -249,9 +264,10 @@ fn read(desk: &Desk, mut model: Recognizer) {
             batch.windows.iter().map(|window| heard(&window.payload)).collect();
         let frames = batch.windows.first().map_or(0, |window| window.payload.frames);
         // A panic must not leave the batch, and so its callers, waiting for ever.
-        let readings = catch_unwind(AssertUnwindSafe(|| model.read(&windows, frames)))
-            .map_err(|_| "the model's reader panicked".to_owned())
-            .and_then(|readings| readings.map_err(|why| why.to_string()));
+        let readings =
+            catch_unwind(AssertUnwindSafe(|| model.read(&windows, frames, batch.manner)))
+                .map_err(|_| "the model's reader panicked".to_owned())
+                .and_then(|readings| readings.map_err(|why| why.to_string()));
         if let Err(why) = &readings {
             tracing::error!(windows = batch.windows.len(), why, "A batch could not be read.");
         }
@@ -260,6 +276,5 @@ fn read(desk: &Desk, mut model: Recognizer) {
 }
 
 fn heard(job: &Job) -> Heard<'_> {
-    let Window { pcm, .. } = &job.window;
-    Heard { pcm, language: job.language.known() }
+    Heard { pcm: &job.window.pcm, language: job.how.language.known(), prompt: &job.how.prompt }
 }

@@ -7,6 +7,8 @@
 //! The modules follow the flow: `codec` → `resample` → `speech` → `mel` → `whisper`, with `mp3`
 //! beside it; `engine` drives them for many recordings at once.
 
+#[cfg(feature = "whisper")]
+mod clerk;
 pub mod codec;
 #[cfg(feature = "whisper")]
 mod desk;
@@ -24,5 +26,8 @@ mod readings;
 pub mod resample;
 pub mod sounds;
 pub mod speech;
+#[cfg(feature = "whisper")]
+mod take;
 mod tone;
+mod voice;
 pub mod whisper;

@@ -45,6 +45,25 @@ pub const CHUNKS_PER_ROUND: usize = 1_024;
 pub const LANE_POLL: Duration = Duration::from_millis(10);
 /// Longest text that one window may give, in tokens.
 pub const WINDOW_TOKENS_MAX: usize = 224;
+/// Longest prompt before a window's text, in tokens; of a longer one the end is taken.
+pub const PROMPT_TOKENS_MAX: usize = 200;
+/// Widest beam.
+pub const BEAM_MAX: usize = 10;
+/// Windows of one take that wait for the model at once; the rest of a long file stands behind, so
+/// that it cannot crowd out callers.
+pub const TAKE_WINDOWS_MAX: usize = 16;
+/// Threads that read sound files.
+pub const FILE_CLERKS: usize = 2;
+/// Sound of files under way, in samples: two hours, 460 MB. The next file waits beyond it.
+pub const FILE_SAMPLES_MAX: usize = 2 * 60 * 60 * SAMPLE_RATE_HZ as usize;
+/// Files that are read at once; the next one waits.
+pub const FILES_MAX: usize = 32;
+/// Files run when no call's window is due; one that has waited this long takes its turn.
+pub const FILE_WAIT: Duration = Duration::from_hours(1);
+/// Longest wait of a clerk before it looks whether it should stop.
+pub const CLERK_POLL: Duration = Duration::from_millis(100);
+/// Positions of Whisper's decoder.
+const POSITIONS_MAX: usize = 448;
 /// Largest JSON file of a model folder.
 pub const MODEL_JSON_BYTES_MAX: u64 = 64 << 20;
 
@@ -54,3 +73,7 @@ const _: () = assert!(CONCEAL_MAX.as_millis() <= OPUS_CONCEAL_MAX.as_millis());
 const _: () = assert!(RECORDING_MAX.as_millis() < LIVE_AGE_MAX.as_millis());
 const _: () = assert!(RECORDING_MAX.as_secs() as usize * 4_000 < MP3_BYTES_MAX);
 const _: () = assert!(WORKS_MAX <= WINDOWS_MAX);
+// Start of the prompt, prompt, start of the transcript (4 tokens), text.
+const _: () = assert!(1 + PROMPT_TOKENS_MAX + 4 + WINDOW_TOKENS_MAX <= POSITIONS_MAX);
+// Files alone never make the desk so full that live listening pauses.
+const _: () = assert!(FILES_MAX * TAKE_WINDOWS_MAX <= WINDOWS_MAX / 4);

@@ -12,23 +12,25 @@ use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
-use engine_core::batcher::Lane;
+use engine_core::event::{PartialSink, PartialText};
 use engine_core::handoff::{LiveLane, WorkOut};
 use engine_core::id::RecordingId;
-use engine_core::recording::{Chunk, chunks};
+use engine_core::recording::{Chunk, Opened, chunks};
 use engine_core::text::LanguageChoice;
+use engine_core::transcript::Assembler;
 use engine_core::work::{Rendered, Work, WorkError};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use crate::desk::{Desk, Job, Take, TakeLanguage};
+use crate::desk::Desk;
 use crate::engine::plan_of;
 use crate::limits::{
     CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, WINDOWS_MAX, WORKS_MAX,
 };
-use crate::listen::{ListenError, Listening, Window};
-use crate::readings::transcript;
+use crate::listen::{ListenError, Listening};
+use crate::readings::{transcript, window_text};
 use crate::speech::WindowPlan;
+use crate::take::{How, Job, Take, Watch};
 use crate::whisper::ModelFolder;
 
 /// Hears recordings until it is told to stop.
@@ -45,15 +47,26 @@ struct Ears {
     desk: Arc<Desk>,
     folder: Arc<ModelFolder>,
     plan: WindowPlan,
+    partials: Option<Arc<dyn PartialSink>>,
 }
 
 /// A recording under way.
 struct Hearing {
     listening: Listening,
-    take: Take,
-    language: Option<TakeLanguage>,
+    /// The language to read it in, whatever its opening says.
+    language: Option<LanguageChoice>,
+    /// From the opening on, which names the language.
+    take: Option<(Take, Arc<How>)>,
     windows: u32,
     since: Instant,
+}
+
+impl Hearing {
+    /// Nothing was heard yet; `language` goes before what the opening names.
+    fn begin(language: Option<LanguageChoice>) -> Self {
+        let (listening, since) = (Listening::new(), Instant::now());
+        Self { listening, language, take: None, windows: 0, since }
+    }
 }
 
 /// One recording's part of a round.
@@ -71,13 +84,14 @@ impl Listener {
         stopping: Arc<AtomicBool>,
         threads: usize,
         live: bool,
+        partials: Option<Arc<dyn PartialSink>>,
     ) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("hear-{number}"))
             .build()?;
         let plan = plan_of(&folder.card);
-        let ears = Ears { desk, folder, plan };
+        let ears = Ears { desk, folder, plan, partials };
         Ok(Self { ears, stopping, pool, live, hearing: HashMap::new() })
     }
 
@@ -112,7 +126,7 @@ impl Listener {
             if self.live && !crowded && self.wants(&chunk) {
                 turn(&mut turns, chunk.recording).chunks.push(chunk);
             } else if let Some(hearing) = self.hearing.remove(&chunk.recording) {
-                self.ears.desk.forget(hearing.take);
+                self.ears.forget(&hearing);
             }
         }
         for work in works {
@@ -142,17 +156,17 @@ impl Listener {
         if let Some((&recording, _)) = oldest
             && let Some(hearing) = self.hearing.remove(&recording)
         {
-            self.ears.desk.forget(hearing.take);
+            self.ears.forget(&hearing);
             tracing::warn!(%recording, "Too many live recordings; one is read after its end.");
         }
     }
 
     fn drop_aged(&mut self) {
-        let desk = &self.ears.desk;
+        let ears = &self.ears;
         self.hearing.retain(|recording, hearing| {
             let keep = hearing.since.elapsed() <= LIVE_AGE_MAX;
             if !keep {
-                desk.forget(hearing.take);
+                ears.forget(hearing);
                 tracing::warn!(%recording, "A live recording was never asked for; dropped.");
             }
             keep
@@ -177,12 +191,12 @@ impl Ears {
         let Turn { recording, mut hearing, chunks, works } = turn;
         for chunk in chunks {
             if hearing.is_none() && chunk.number == 0 {
-                hearing = Some(self.begin());
+                hearing = Some(Hearing::begin(None));
             }
             let Some(current) = &mut hearing else { continue };
             if let Err(why) = self.chunk(current, &chunk) {
                 tracing::debug!(%recording, %why, "Live listening ends; the sealed bytes follow.");
-                self.desk.forget(current.take);
+                self.forget(current);
                 hearing = None;
             }
         }
@@ -192,27 +206,19 @@ impl Ears {
         hearing.map(|hearing| (recording, hearing))
     }
 
-    fn begin(&self) -> Hearing {
-        Hearing {
-            listening: Listening::new(),
-            take: self.desk.open(),
-            language: None,
-            windows: 0,
-            since: Instant::now(),
-        }
-    }
-
     fn chunk(&self, hearing: &mut Hearing, chunk: &Chunk) -> Result<(), ListenError> {
         let mut windows = Vec::new();
         hearing.listening.chunk(chunk, self.plan, &mut windows)?;
-        let choice = hearing.listening.opened().map(|opened| opened.language);
-        let language = hearing
-            .language
-            .get_or_insert_with(|| TakeLanguage::new(choice.unwrap_or(LanguageChoice::Detect)));
+        let opened = hearing.listening.opened().ok_or(ListenError::NotOpened)?;
+        let language = hearing.language.unwrap_or(opened.language);
+        let (take, how) = hearing.take.get_or_insert_with(|| {
+            let how = How::call(language, &self.folder.card);
+            (self.desk.open(&how, self.watch(opened)), Arc::new(how))
+        });
         let jobs: Vec<Job> = windows
             .into_iter()
             .zip(hearing.windows..)
-            .map(|(window, index)| self.job(hearing.take, index, window, language))
+            .map(|(window, index)| Job::new(*take, how, index, window, &self.folder.card))
             .collect();
         hearing.windows += jobs.len() as u32;
         if !jobs.is_empty() {
@@ -221,9 +227,26 @@ impl Ears {
         Ok(())
     }
 
-    fn job(&self, take: Take, index: u32, window: Window, language: &TakeLanguage) -> Job {
-        let frames = self.folder.card.frames(window.pcm.len());
-        Job { take, index, window, frames, language: language.clone(), lane: Lane::Live }
+    /// Tells whoever watches what is read of a call so far.
+    fn watch(&self, opened: &Opened) -> Option<Watch> {
+        let partials = Arc::clone(self.partials.as_ref()?);
+        let (recording, mailbox) = (opened.recording, opened.mailbox);
+        // The length is not known yet.
+        let mut assembler = Assembler::new(self.folder.card.thresholds(), u32::MAX);
+        Some(Box::new(move |read| {
+            let window = window_text(read);
+            if !assembler.add(&window).is_empty() {
+                let (text, read_ms) = (assembler.text(), u64::from(window.end_ms));
+                partials.partial(PartialText { recording, mailbox, text, read_ms });
+            }
+            true
+        }))
+    }
+
+    fn forget(&self, hearing: &Hearing) {
+        if let Some((take, _)) = &hearing.take {
+            self.desk.forget(*take);
+        }
     }
 
     /// Hears the rest of a sealed recording and hands it in.
@@ -234,25 +257,24 @@ impl Ears {
         };
         let mut hearing = match hearing {
             Some(hearing) if fits(&hearing) => hearing,
-            Some(other) => {
-                self.desk.forget(other.take);
-                self.begin()
+            other => {
+                if let Some(other) = other {
+                    self.forget(&other);
+                }
+                Hearing::begin(Some(language))
             }
-            None => self.begin(),
         };
-        hearing.language.get_or_insert_with(|| TakeLanguage::new(language));
-        let take = hearing.take;
-        let heard = self.hear_out(hearing, recording, sound);
-        let (heard, windows) = match heard {
+        let heard = self.hear_out(&mut hearing, recording, sound);
+        let (Some((take, _)), Ok(())) = (&hearing.take, &heard) else {
+            self.forget(&hearing);
+            return done(Err(refusal(&heard.err().unwrap_or(ListenError::NotOpened))));
+        };
+        let (take, windows) = (*take, hearing.windows);
+        let heard = match hearing.listening.finish() {
             Ok(heard) => heard,
             Err(why) => {
                 self.desk.forget(take);
-                let why_text = why.to_string();
-                return done(Err(if why.is_damage() {
-                    WorkError::Damaged { why: why_text }
-                } else {
-                    WorkError::Engine { why: why_text }
-                }));
+                return done(Err(refusal(&why)));
             }
         };
         let folder = Arc::clone(&self.folder);
@@ -268,18 +290,27 @@ impl Ears {
 
     fn hear_out(
         &self,
-        mut hearing: Hearing,
+        hearing: &mut Hearing,
         recording: RecordingId,
         sound: Bytes,
-    ) -> Result<(crate::listen::HeardOut, u32), ListenError> {
+    ) -> Result<(), ListenError> {
         for chunk in chunks(sound) {
             let chunk = chunk?;
             if chunk.recording != recording {
                 return Err(ListenError::Foreign);
             }
-            self.chunk(&mut hearing, &chunk)?;
+            self.chunk(hearing, &chunk)?;
         }
-        let windows = hearing.windows;
-        Ok((hearing.listening.finish()?, windows))
+        Ok(())
+    }
+}
+
+/// Why a recording gives no text.
+fn refusal(why: &ListenError) -> WorkError {
+    let sentence = why.to_string();
+    if why.is_damage() {
+        WorkError::Damaged { why: sentence }
+    } else {
+        WorkError::Engine { why: sentence }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! In: mono samples at 16 kHz as they come. Out: windows, each a stretch of speech between two
 //! pauses with a little quiet around it, as long as the model likes. Silence, noise and tones
-//! (ring-back, DTMF, fax) are no speech. It keeps no sound, only what it needs to decide.
+//! (ring-back, DTMF, fax) are no speech, nor is breath, which has no pitch; a whisper is not heard
+//! either. It keeps no sound, only what it needs to decide.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::limits::{SAMPLES_PER_MS, WINDOW_SAMPLES_MAX};
 use crate::tone::ToneMeter;
+use crate::voice::VoiceMeter;
 
 /// Samples in one step of the detector.
 const STEP_SAMPLES: usize = 256;
@@ -29,6 +31,9 @@ const LONG_PAUSE_STEPS: u64 = 50;
 const SPEECH_STEPS_MIN: u32 = 8;
 /// A window with a greater part of tones is no speech.
 const TONE_PART_MAX: f32 = 0.65;
+/// A window with a smaller part of voiced steps is breath, wind or a keyboard: speech in noise has
+/// 0.3 and more, these have next to none.
+const VOICED_PART_MIN: f32 = 0.1;
 /// Loud and quiet steps of a window differ at least by this factor of power (5 dB); in steady
 /// noise they do not.
 const LIVELINESS_MIN: f32 = 3.0;
@@ -55,6 +60,7 @@ pub struct SpeechDetector {
     plan: WindowPlan,
     vad: Box<earshot::Detector>,
     tones: ToneMeter,
+    voice: VoiceMeter,
     filter: HighPass,
     level: Level,
     /// Samples that do not fill a step yet, filtered.
@@ -65,9 +71,17 @@ pub struct SpeechDetector {
     /// Steps of speech in a row, while no window is open.
     onset: u64,
     onset_tones: u32,
+    onset_voiced: u32,
     window: Option<Open>,
     /// End of the last window: the next may not reach behind it.
     last_end: u64,
+}
+
+/// What a step of sound looks like, besides its score.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    tone: bool,
+    voiced: bool,
 }
 
 /// A window under way; positions in samples, `last_speech` in steps.
@@ -76,6 +90,7 @@ struct Open {
     last_speech: u64,
     speech_steps: u32,
     tone_steps: u32,
+    voiced_steps: u32,
     /// Power of each step since the start, for the quietest point.
     powers: VecDeque<f32>,
     first_step: u64,
@@ -88,6 +103,7 @@ impl SpeechDetector {
             plan,
             vad: earshot::Detector::default_boxed(),
             tones: ToneMeter::new(),
+            voice: VoiceMeter::new(),
             filter: HighPass::default(),
             level: Level::default(),
             waiting: Vec::with_capacity(STEP_SAMPLES),
@@ -95,6 +111,7 @@ impl SpeechDetector {
             steps: 0,
             onset: 0,
             onset_tones: 0,
+            onset_voiced: 0,
             window: None,
             last_end: 0,
         }
@@ -144,6 +161,7 @@ impl SpeechDetector {
     fn step(&mut self, windows: &mut Vec<Range<u64>>) {
         let power = self.step.iter().map(|s| s * s).sum::<f32>() / STEP_SAMPLES as f32;
         let tone = self.tones.hear(&self.step);
+        let voiced = self.voice.hear(&self.step);
         let gain = self.level.gain(power);
         for sample in &mut self.step {
             *sample = (*sample * gain).clamp(-1.0, 1.0);
@@ -156,13 +174,14 @@ impl SpeechDetector {
         let now = self.steps;
         self.steps += 1;
         match &mut self.window {
-            None => self.quiet(now, score, tone, power),
+            None => self.quiet(now, score, Marks { tone, voiced }, power),
             Some(open) => {
                 open.powers.push_back(power);
                 if score >= SCORE_OFF {
                     open.last_speech = now;
                     open.speech_steps += 1;
                     open.tone_steps += u32::from(tone);
+                    open.voiced_steps += u32::from(voiced);
                 }
                 self.check_end(windows);
             }
@@ -170,14 +189,14 @@ impl SpeechDetector {
     }
 
     /// No window is open: a few steps of speech in a row open one.
-    fn quiet(&mut self, now: u64, score: f32, tone: bool, power: f32) {
+    fn quiet(&mut self, now: u64, score: f32, marks: Marks, power: f32) {
         if score < SCORE_ON {
-            self.onset = 0;
-            self.onset_tones = 0;
+            (self.onset, self.onset_tones, self.onset_voiced) = (0, 0, 0);
             return;
         }
         self.onset += 1;
-        self.onset_tones += u32::from(tone);
+        self.onset_tones += u32::from(marks.tone);
+        self.onset_voiced += u32::from(marks.voiced);
         if self.onset < ONSET_STEPS {
             return;
         }
@@ -187,11 +206,11 @@ impl SpeechDetector {
             last_speech: now,
             speech_steps: self.onset as u32,
             tone_steps: self.onset_tones,
+            voiced_steps: self.onset_voiced,
             powers: std::iter::repeat_n(power, self.onset as usize).collect(),
             first_step,
         });
-        self.onset = 0;
-        self.onset_tones = 0;
+        (self.onset, self.onset_tones, self.onset_voiced) = (0, 0, 0);
     }
 
     /// Ends the open window at a pause, or cuts it when it is full.
@@ -217,8 +236,10 @@ impl SpeechDetector {
 
     fn close(&mut self, open: &Open, end: u64, windows: &mut Vec<Range<u64>>) {
         self.last_end = end;
-        let tone_part = open.tone_steps as f32 / open.speech_steps.max(1) as f32;
-        let voice = tone_part <= TONE_PART_MAX && open.liveliness() >= LIVELINESS_MIN;
+        let part = |steps: u32| steps as f32 / open.speech_steps.max(1) as f32;
+        let voice = part(open.tone_steps) <= TONE_PART_MAX
+            && part(open.voiced_steps) >= VOICED_PART_MIN
+            && open.liveliness() >= LIVELINESS_MIN;
         if open.speech_steps >= SPEECH_STEPS_MIN && voice && end > open.start {
             windows.push(open.start..end);
         }
@@ -263,9 +284,10 @@ impl Open {
         self.first_step = cut;
         self.start = cut * STEP_SAMPLES as u64;
         let left = self.powers.len() as u32;
-        let part = self.tone_steps as f32 / self.speech_steps.max(1) as f32;
+        let all = self.speech_steps.max(1) as f32;
         self.speech_steps = left.min(self.speech_steps);
-        self.tone_steps = (part * self.speech_steps as f32) as u32;
+        let kept = |steps: u32| (steps as f32 / all * self.speech_steps as f32) as u32;
+        (self.tone_steps, self.voiced_steps) = (kept(self.tone_steps), kept(self.voiced_steps));
         self.last_speech = self.last_speech.max(cut);
     }
 }

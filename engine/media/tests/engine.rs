@@ -11,11 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver};
 use engine_core::codec::Codec;
+use engine_core::file_work::Wishes;
 use engine_core::handoff::{LiveLane, WorkIn};
 use engine_core::id::RecordingId;
 use engine_core::text::{LanguageChoice, NoWords, Verdict};
 use engine_core::work::{Rendered, Work, WorkError};
-use engine_media::engine::{Engine, EngineConfig, EngineError};
+use engine_media::engine::{Engine, EngineConfig, EngineError, EngineLines};
 use engine_media::files::read_sound;
 use recordings::{JAPANESE, chunks, file};
 use signals::{MESSAGE, SORRY, message, noise, silence, sorry, tones};
@@ -34,7 +35,7 @@ fn start(readers: usize) -> Running {
     let lane = Arc::new(LiveLane::new(1_024));
     let (work, works) = channel::bounded(64);
     let config = EngineConfig { model_dir: model(), readers, ..EngineConfig::default() };
-    let engine = Engine::start(config, Arc::clone(&lane), works).unwrap();
+    let engine = Engine::start(&config, EngineLines::of_calls(Arc::clone(&lane), works)).unwrap();
     Running { engine, lane, work }
 }
 
@@ -201,9 +202,10 @@ fn the_language_is_found_when_nobody_fixed_it() {
 #[test]
 fn a_file_is_read_like_a_call() {
     let running = start(1);
-    let transcript = running.engine.transcribe(&message(), JAPANESE).unwrap();
+    let wishes = Wishes { language: Some("ja".to_owned()), ..Wishes::default() };
+    let transcript = running.engine.transcribe(&message(), &wishes).unwrap().read.transcript;
     assert_eq!(transcript.text().reveal(), MESSAGE);
-    let transcript = running.engine.transcribe(&[], JAPANESE).unwrap();
+    let transcript = running.engine.transcribe(&[], &wishes).unwrap().read.transcript;
     assert_eq!(transcript.verdict, Verdict::NoWords(NoWords::Empty));
     running.engine.stop();
 }
@@ -228,7 +230,8 @@ fn stopping_answers_everybody() {
 fn a_missing_or_broken_model_says_what_to_do() {
     let start = |config: EngineConfig| {
         let (_work, works) = channel::bounded(1);
-        Engine::start(config, Arc::new(LiveLane::new(1)), works).unwrap_err()
+        let lines = EngineLines::of_calls(Arc::new(LiveLane::new(1)), works);
+        Engine::start(&config, lines).unwrap_err()
     };
     let folder = tempfile::tempdir().unwrap();
     let config = |model_dir: PathBuf| EngineConfig { model_dir, ..EngineConfig::default() };

@@ -10,6 +10,7 @@ mod crash;
 mod hostile;
 mod load;
 mod proofs;
+mod speech;
 mod stop;
 
 /// Held by a test for as long as it runs; a test that failed does not fail the next.

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use engine_core::guards::Thresholds;
+use engine_core::manner::Temperature;
 use serde::Deserialize;
 
 use super::folder::{ModelError, read_json};
@@ -87,7 +88,15 @@ impl Card {
         if self.window_min_ms > self.window_max_ms {
             return Err("window_min_ms may not exceed window_max_ms".to_owned());
         }
+        if let Some(wrong) = self.temperatures.iter().find(|t| Temperature::new(**t).is_none()) {
+            return Err(format!("temperatures are 0 to 1, {wrong} is not"));
+        }
         Ok(())
+    }
+
+    /// The temperatures that are tried, one after the other, after greedy decoding failed.
+    pub fn ladder(&self) -> Vec<Temperature> {
+        self.temperatures.iter().copied().filter_map(Temperature::new).collect()
     }
 
     /// What the guards believe of this model.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
 use super::card::Card;
-use crate::limits::MODEL_JSON_BYTES_MAX;
+use crate::limits::{MODEL_JSON_BYTES_MAX, PROMPT_TOKENS_MAX};
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,18 @@ pub struct ModelFolder {
     pub(super) tokens: Tokens,
     /// Mel rows that `preprocessor_config.json` names.
     pub(super) mels: Option<usize>,
+    config: ModelConfig,
+}
+
+/// What `config.json` says, as far as it matters here. CTranslate2 itself takes the lists of
+/// suppressed tokens from it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ModelConfig {
+    /// Ids of the languages that the model knows; older conversions leave it out.
+    lang_ids: Vec<u32>,
+    /// Layers and heads of attention that follow the sound.
+    alignment_heads: Vec<(u32, u32)>,
 }
 
 /// Ids of Whisper's own tokens.
@@ -124,22 +136,69 @@ impl ModelFolder {
         let file = path.join("preprocessor_config.json");
         let mels =
             if file.is_file() { read_json::<Preprocessor>(&file)?.feature_size } else { None };
-        Ok(Self { path: path.to_owned(), card, tokenizer, tokens, mels })
+        let config = read_json(&path.join("config.json"))?;
+        Ok(Self { path: path.to_owned(), card, tokenizer, tokens, mels, config })
     }
 
     /// Whether the model knows a language by its ISO 639-1 code.
     pub fn knows_language(&self, code: &str) -> bool {
-        self.tokenizer.token_to_id(&format!("<|{code}|>")).is_some()
+        let known = &self.config.lang_ids;
+        let id = self.tokenizer.token_to_id(&format!("<|{code}|>"));
+        id.is_some_and(|id| known.is_empty() || known.contains(&id))
+    }
+
+    /// Whether the model can be asked to translate: one that knows a single language cannot.
+    pub fn translates(&self) -> bool {
+        let has_task = self.tokenizer.token_to_id("<|translate|>").is_some();
+        has_task && self.config.lang_ids.len() != 1
+    }
+
+    /// Whether the model's words can be aligned with the sound.
+    pub(super) fn aligns(&self) -> bool {
+        !self.config.alignment_heads.is_empty()
+    }
+
+    /// Tokens that stand before a transcript whose beginning the model is to believe it has
+    /// written: the end of `prompt` where it is too long, nothing where it is empty.
+    pub fn prompt(&self, prompt: &str) -> Vec<String> {
+        let text = prompt.trim();
+        let start = "<|startofprev|>";
+        if text.is_empty() || self.tokenizer.token_to_id(start).is_none() {
+            return Vec::new();
+        }
+        // As the reference writes it: words follow a space.
+        let Ok(encoded) = self.tokenizer.encode_fast(format!(" {text}"), false) else {
+            return Vec::new();
+        };
+        let ids = encoded.get_ids().iter().filter(|id| **id < self.tokens.end_of_text);
+        let tokens: Vec<String> = ids.filter_map(|id| self.tokenizer.id_to_token(*id)).collect();
+        let first = tokens.len().saturating_sub(PROMPT_TOKENS_MAX);
+        std::iter::once(start.to_owned()).chain(tokens.into_iter().skip(first)).collect()
+    }
+
+    /// Ids of the tokens that a transcript in this language starts with.
+    pub(super) fn start_ids(&self, tokens: &[String]) -> Vec<usize> {
+        tokens
+            .iter()
+            .filter_map(|token| self.tokenizer.token_to_id(token))
+            .map(|id| id as usize)
+            .collect()
     }
 
     /// Text of tokens; Whisper's own are left out.
     pub(super) fn text(&self, ids: &[usize]) -> String {
-        let ids: Vec<u32> = ids
-            .iter()
-            .filter_map(|id| u32::try_from(*id).ok())
-            .filter(|id| *id < self.tokens.end_of_text)
-            .collect();
-        self.tokenizer.decode(&ids, true).unwrap_or_default()
+        self.tokenizer.decode(&self.words(ids), true).unwrap_or_default()
+    }
+
+    /// The tokens that are text.
+    pub(super) fn words(&self, ids: &[usize]) -> Vec<u32> {
+        let ids = ids.iter().filter_map(|id| u32::try_from(*id).ok());
+        ids.filter(|id| *id < self.tokens.end_of_text).collect()
+    }
+
+    /// Text of a few tokens, with marks where they are no whole characters.
+    pub(super) fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, false).unwrap_or_default()
     }
 }
 

@@ -4,14 +4,18 @@
 //! how sure the model was, and whether it heard speech at all. Knows nothing of recordings or
 //! messages; what the figures mean is decided by `engine_core`.
 
+#[cfg(feature = "whisper")]
+mod align;
 mod card;
 mod folder;
+#[cfg(feature = "whisper")]
+mod reading;
 #[cfg(feature = "whisper")]
 mod recognizer;
 
 pub use card::{CARD_FILE, Card};
 pub use folder::{ModelError, ModelFolder};
 #[cfg(feature = "whisper")]
-pub use recognizer::{
-    Compute, Heard, Part, Reading, Recognizer, RecognizerError, RecognizerOptions,
-};
+pub use reading::{Part, Reading};
+#[cfg(feature = "whisper")]
+pub use recognizer::{Compute, Heard, Recognizer, RecognizerError, RecognizerOptions};

@@ -1,8 +1,10 @@
 //! One loaded model: batches of windows to text through `ct2rs::sys::Whisper`.
 //!
-//! In: windows that share a context length, each with its language or none. Out: one [`Reading`]
-//! for each. Every row is its own: a window is padded with the silence that its own loudness
-//! implies, and only windows of one length share a batch, so company never changes a text.
+//! In: windows that share a context length and a manner, each with its language or none. Out: one
+//! [`Reading`] for each; whether it may stand or the window is read again is decided by
+//! `engine_core::guards`. Every row is its own: a window is padded with the silence that its own
+//! loudness implies, and only windows of one length share a batch, so that company never changes
+//! what is read greedily. (Above temperature 0 tokens are drawn by CTranslate2's own dice.)
 //!
 //! Several replicas in one `sys::Whisper` crash under MKL (they share packed weights by copying
 //! their bytes), so a recognizer has exactly one; for more, load more recognizers.
@@ -10,12 +12,14 @@
 use std::sync::Arc;
 
 use ct2rs::sys::{ComputeType, Config, Device, StorageView, Whisper, WhisperOptions};
-use engine_core::guards::Doubts;
+use engine_core::manner::{Manner, Task, Temperature};
 use serde::Deserialize;
 
+use super::align::{pieces, token_times};
 use super::folder::{ModelError, ModelFolder};
+use super::reading::{Part, Reading, compression_ratio};
 use crate::limits::WINDOW_TOKENS_MAX;
-use crate::mel::LogMel;
+use crate::mel::{HOP_SAMPLES, LogMel};
 
 /// Number format of the computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -50,11 +54,13 @@ pub struct RecognizerOptions {
     pub threads: usize,
     /// Number format.
     pub compute: Compute,
+    /// Texts that are followed at once when reading greedily; 1 takes the likeliest token.
+    pub beam: usize,
 }
 
 impl Default for RecognizerOptions {
     fn default() -> Self {
-        Self { threads: 1, compute: Compute::default() }
+        Self { threads: 1, compute: Compute::default(), beam: 1 }
     }
 }
 
@@ -79,51 +85,12 @@ pub struct Heard<'a> {
     pub pcm: &'a [f32],
     /// ISO 639-1 code; `None` to find out.
     pub language: Option<&'a str>,
+    /// Tokens before the transcript ([`ModelFolder::prompt`]), as many in every row of a batch.
+    pub prompt: &'a [String],
 }
 
-/// What the model read in one window.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// The text, or its parts where the model told their times; in order.
-    pub parts: Vec<Part>,
-    /// ISO 639-1 code of the language it was read in.
-    pub language: String,
-    /// Average log probability of its tokens.
-    pub avg_logprob: f32,
-    /// Probability that nobody spoke.
-    pub no_speech_prob: f32,
-    /// UTF-8 bytes over zlib bytes: high when the text repeats itself.
-    pub compression_ratio: f32,
-    /// Temperature it was read at; 0 is greedy.
-    pub temperature: f32,
-}
-
-/// Text with its place in the window, in milliseconds from the window's start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Start, where the model told it.
-    pub start_ms: Option<u32>,
-    /// End, likewise.
-    pub end_ms: Option<u32>,
-    /// The words.
-    pub text: String,
-}
-
-impl Reading {
-    /// What speaks against it.
-    pub const fn doubts(&self) -> Doubts {
-        Doubts {
-            avg_logprob: self.avg_logprob,
-            no_speech_prob: self.no_speech_prob,
-            compression_ratio: self.compression_ratio,
-        }
-    }
-
-    /// All of its text.
-    pub fn text(&self) -> String {
-        self.parts.iter().map(|part| part.text.as_str()).collect()
-    }
-}
+/// Width of the reference's median filter over attention, in frames.
+const MEDIAN_FRAMES: i64 = 7;
 
 /// One loaded model; runs one batch at a time.
 pub struct Recognizer {
@@ -131,6 +98,7 @@ pub struct Recognizer {
     whisper: Whisper,
     mel: LogMel,
     features: Vec<f32>,
+    beam: usize,
 }
 
 impl Recognizer {
@@ -150,7 +118,8 @@ impl Recognizer {
                 "preprocessor_config.json names {named} mel rows, the weights have {mels}"
             )));
         }
-        Ok(Self { mel: LogMel::new(mels), folder, whisper, features: Vec::new() })
+        let (mel, beam) = (LogMel::new(mels), options.beam.max(1));
+        Ok(Self { mel, folder, whisper, features: Vec::new(), beam })
     }
 
     /// The model's folder.
@@ -158,38 +127,30 @@ impl Recognizer {
         &self.folder
     }
 
-    /// Reads windows that all fit `frames` frames of context.
+    /// Reads windows that all fit `frames` frames of context, once.
+    ///
+    /// # Panics
+    /// When a window's prompt is not `manner.prompt_tokens` long.
     pub fn read(
         &mut self,
         windows: &[Heard<'_>],
         frames: usize,
+        manner: Manner,
     ) -> Result<Vec<Reading>, RecognizerError> {
         if windows.is_empty() {
             return Ok(Vec::new());
         }
+        let prompt_tokens = usize::from(manner.prompt_tokens);
+        let is_even = windows.iter().all(|window| window.prompt.len() == prompt_tokens);
+        assert!(is_even, "the prompts of a batch are of one length");
         let languages = self.languages(windows, frames)?;
-        let rows: Vec<usize> = (0..windows.len()).collect();
-        let mut readings = self.pass(windows, &rows, &languages, frames, 0.0)?;
-        let temperatures = self.folder.card.temperatures.clone();
-        for temperature in temperatures {
-            let failed: Vec<usize> =
-                rows.iter().copied().filter(|row| self.failed(&readings[*row])).collect();
-            if failed.is_empty() {
-                break;
-            }
-            let again = self.pass(windows, &failed, &languages, frames, temperature)?;
-            for (row, reading) in failed.into_iter().zip(again) {
-                if !self.failed(&reading) || reading.avg_logprob > readings[row].avg_logprob {
-                    readings[row] = reading;
-                }
+        let mut readings = self.pass(windows, &languages, frames, manner)?;
+        if manner.words && self.folder.aligns() {
+            for (window, reading) in windows.iter().zip(&mut readings) {
+                self.align(window, reading, frames, manner.task)?;
             }
         }
         Ok(readings)
-    }
-
-    /// Whether a reading is to be tried again at a higher temperature.
-    fn failed(&self, reading: &Reading) -> bool {
-        self.folder.card.thresholds().wants_another_reading(reading.doubts())
     }
 
     /// The language of each window: given, or the likeliest.
@@ -216,34 +177,38 @@ impl Recognizer {
         Ok(languages)
     }
 
-    /// One decoding of some rows at one temperature.
+    /// One decoding of all rows.
     fn pass(
         &mut self,
         windows: &[Heard<'_>],
-        rows: &[usize],
         languages: &[String],
         frames: usize,
-        temperature: f32,
+        manner: Manner,
     ) -> Result<Vec<Reading>, RecognizerError> {
-        self.fill(windows, rows, frames);
-        let prompts: Vec<Vec<String>> =
-            rows.iter().map(|row| self.prompt(&languages[*row])).collect();
-        let options = options(frames, temperature);
+        let rows: Vec<usize> = (0..windows.len()).collect();
+        self.fill(windows, &rows, frames);
+        let prompt = |(window, language): (&Heard<'_>, &String)| {
+            let start = self.start(language, manner.task);
+            let marks = (!self.folder.card.timestamps).then(|| "<|notimestamps|>".to_owned());
+            window.prompt.iter().cloned().chain(start).chain(marks).collect()
+        };
+        let prompts: Vec<Vec<String>> = windows.iter().zip(languages).map(prompt).collect();
+        let options = options(frames, manner, self.beam);
         let view = view(&mut self.features, rows.len(), self.mel.mels(), frames)?;
         let results =
             self.whisper.generate(&view, &prompts, &options).map_err(failed("read a batch"))?;
-        let readings = rows.iter().zip(results).map(|(row, result)| {
+        let readings = languages.iter().zip(results).map(|(language, result)| {
             let ids = result.sequences_ids.into_iter().next().unwrap_or_default();
             let score = result.scores.first().copied().unwrap_or(f32::NEG_INFINITY);
             let parts = self.parts(&ids);
             let text: String = parts.iter().map(|part| part.text.as_str()).collect();
             Reading {
-                language: languages[*row].clone(),
+                language: language.clone(),
                 // CTranslate2 divides by the tokens without the end, the reference counts it.
                 avg_logprob: score * ids.len() as f32 / (ids.len() + 1) as f32,
                 no_speech_prob: result.no_speech_prob,
                 compression_ratio: compression_ratio(&text),
-                temperature,
+                temperature: manner.temperature,
                 parts,
             }
         });
@@ -259,16 +224,51 @@ impl Recognizer {
         }
     }
 
-    fn prompt(&self, language: &str) -> Vec<String> {
-        let mut prompt = vec!["<|startoftranscript|>".to_owned()];
+    /// The start of a transcript.
+    fn start(&self, language: &str, task: Task) -> Vec<String> {
+        let mut start = vec!["<|startoftranscript|>".to_owned()];
         if self.whisper.is_multilingual() {
-            prompt.push(format!("<|{language}|>"));
-            prompt.push("<|transcribe|>".to_owned());
+            start.push(format!("<|{language}|>"));
+            start.push(format!("<|{}|>", task.name()));
         }
-        if !self.folder.card.timestamps {
-            prompt.push("<|notimestamps|>".to_owned());
+        start
+    }
+
+    /// Finds where in its window each piece of a reading was spoken. A row by itself: in a batch
+    /// CTranslate2 would normalise its attention over the tokens of its neighbours, too.
+    fn align(
+        &mut self,
+        window: &Heard<'_>,
+        reading: &mut Reading,
+        frames: usize,
+        task: Task,
+    ) -> Result<(), RecognizerError> {
+        let tokens: Vec<usize> =
+            reading.parts.iter().flat_map(|part| &part.tokens).map(|id| *id as usize).collect();
+        let heard = (window.pcm.len() / HOP_SAMPLES).min(frames);
+        if tokens.is_empty() || heard < 2 {
+            return Ok(());
         }
-        prompt
+        let start = self.folder.start_ids(&self.start(&reading.language, task));
+        self.fill(std::slice::from_ref(window), &[0], frames);
+        let view = view(&mut self.features, 1, self.mel.mels(), frames)?;
+        let aligned = self
+            .whisper
+            .align(&view, &start, std::slice::from_ref(&tokens), &[heard], MEDIAN_FRAMES)
+            .map_err(failed("align words"))?;
+        let Some(aligned) = aligned.into_iter().next() else { return Ok(()) };
+        let steps = aligned.alignments.iter().map(|step| (step.token_x, step.frame_x));
+        let times = token_times(steps, tokens.len());
+        let mut from = 0;
+        for part in &mut reading.parts {
+            let to = from + part.tokens.len();
+            let probabilities = aligned.text_token_probs.get(from..to).unwrap_or_default();
+            part.pieces = pieces(&part.tokens, &times[from..=to], probabilities, |ids| {
+                self.folder.decode(ids)
+            });
+            from = to;
+        }
+        Ok(())
     }
 
     /// Splits tokens at timestamps; one part without times when there are none.
@@ -284,7 +284,8 @@ impl Recognizer {
             let at_ms = mark.map(|id| ((id - first) * 20) as u32);
             let text = self.folder.text(words);
             if !text.trim().is_empty() {
-                parts.push(Part { start_ms, end_ms: at_ms, text });
+                let tokens = self.folder.words(words);
+                parts.push(Part { start_ms, end_ms: at_ms, text, tokens, pieces: Vec::new() });
             }
             start_ms = at_ms;
         }
@@ -298,15 +299,16 @@ impl std::fmt::Debug for Recognizer {
     }
 }
 
-fn options(frames: usize, temperature: f32) -> WhisperOptions {
+fn options(frames: usize, manner: Manner, beam: usize) -> WhisperOptions {
     // Nobody says more than 14 tokens a second; a loop must not run to the model's end.
     let tokens = (32 + frames * 14 / 100).min(WINDOW_TOKENS_MAX);
+    let is_greedy = manner.temperature == Temperature::GREEDY;
     WhisperOptions {
-        beam_size: 1,
-        // CTranslate2 halves it.
-        max_length: 2 * tokens,
-        sampling_topk: usize::from(temperature == 0.0),
-        sampling_temperature: if temperature == 0.0 { 1.0 } else { temperature },
+        beam_size: if is_greedy { beam } else { 1 },
+        // CTranslate2 halves it, and takes the prompt off.
+        max_length: tokens + tokens.max(usize::from(manner.prompt_tokens)),
+        sampling_topk: usize::from(is_greedy),
+        sampling_temperature: if is_greedy { 1.0 } else { manner.temperature.degrees() },
         return_scores: true,
         return_no_speech_prob: true,
         ..WhisperOptions::default()
@@ -327,13 +329,4 @@ fn view(
 ) -> Result<StorageView<'_>, RecognizerError> {
     assert_eq!(values.len(), rows * mels * frames, "a batch is rows × mels × frames");
     StorageView::new(&[rows, mels, frames], values, Device::CPU).map_err(failed("take a batch"))
-}
-
-/// The reference's measure of repetition.
-fn compression_ratio(text: &str) -> f32 {
-    if text.is_empty() {
-        return 0.0;
-    }
-    let packed = miniz_oxide::deflate::compress_to_vec_zlib(text.as_bytes(), 6);
-    text.len() as f32 / packed.len() as f32
 }
