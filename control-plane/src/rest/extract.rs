@@ -86,7 +86,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
 }
 
 /// Describes a text that holds more than white space (`str::trim` takes the characters of Unicode's
-/// property White_Space, which the pattern names one by one).
+/// property `White_Space`, which the pattern names one by one).
 pub(crate) fn wordy(chars_max: usize) -> ObjectBuilder {
     const WORD: &str = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
     ObjectBuilder::new()

@@ -77,7 +77,8 @@ pub(crate) struct Problem {
     detail: String,
     detail_ja: Option<String>,
     field: Option<&'static str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Apart, since few have one and results should be small.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -105,7 +106,7 @@ impl Problem {
     /// Adds a header; the value is ASCII.
     pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         // Values come from this module and are ASCII; one that is not is left out.
-        self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
+        self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
         self
     }
 
@@ -215,8 +216,8 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.code()));
         headers.insert(VARY, ACCEPT_LANGUAGE.into());
-        if let Some((name, value)) = &self.header {
-            headers.insert(name, value.clone());
+        if let Some(header) = &self.header {
+            headers.insert(&header.0, header.1.clone());
         }
         // For `speak`, once it is known what the client prefers.
         response.extensions_mut().insert(self);

@@ -1,6 +1,6 @@
 //! The audit log holds every change that an operator makes, in the order in which it was made.
 
-use control_plane::{AuditLog, Keys, Scope};
+use control_plane::{AuditLog, Keys, PlaneConfig, Scope};
 use serde_json::{Value, json};
 
 use crate::subscriber::App;
@@ -17,7 +17,11 @@ async fn log(centre: &Centre) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn mailboxes_messages_greetings_and_webhooks_are_audited() {
-    let (folder, centre) = Centre::running().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = PlaneConfig { private_targets: true, ..PlaneConfig::default() };
+    let centre = Centre::open(folder.path(), config).await;
+    centre.plane.run_background().await.unwrap();
+    centre.answer_all();
     let mailbox = centre.mailbox("+815012345678", &["a@example.jp"]).await;
     let path = format!("/v1/mailboxes/{mailbox}");
     assert_eq!(centre.json("PATCH", &path, json!({"beep": false})).await.0, 200);
@@ -38,7 +42,7 @@ async fn mailboxes_messages_greetings_and_webhooks_are_audited() {
     assert_eq!(centre.json("PATCH", &message, json!({"read": true})).await.0, 200);
     assert_eq!(centre.json("DELETE", &message, Value::Null).await.0, 204);
     assert_eq!(centre.json("DELETE", &message, Value::Null).await.0, 204, "it changes nothing");
-    let webhook = json!({"url": "https://example.jp/"});
+    let webhook = json!({"url": "http://127.0.0.1:1/", "events": ["webhook.test"]});
     let (_, webhook) = centre.json("POST", "/v1/webhooks", webhook).await;
     let webhook = format!("/v1/webhooks/{}", webhook["webhook"]["id"].as_str().unwrap());
     assert_eq!(centre.json("POST", &format!("{webhook}/test"), Value::Null).await.0, 202);

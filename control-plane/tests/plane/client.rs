@@ -254,7 +254,7 @@ fn answer(told: &Value) -> Answer {
     let media_types = content.iter().flat_map(|content| content.keys().cloned()).collect();
     let parts = told["content"][PROBLEM]["schema"]["allOf"].as_array();
     let parts = parts.into_iter().flatten();
-    let codes = parts.flat_map(|part| part["properties"]["code"]["enum"].as_array());
+    let codes = parts.filter_map(|part| part["properties"]["code"]["enum"].as_array());
     let codes = codes.flatten().map(|code| code.as_str().unwrap().to_owned()).collect();
     Answer { media_types, codes }
 }

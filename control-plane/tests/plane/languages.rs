@@ -28,9 +28,9 @@ fn is_japanese(text: &str) -> bool {
 
 /// Three plain words in a row.
 fn is_english(text: &str) -> bool {
-    let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase());
-    let words: Vec<_> = text.split_whitespace().collect();
-    words.windows(3).any(|three| three.iter().all(|word| is_word(word)))
+    let words = text.split_whitespace().map(|word| word.bytes().all(|b| b.is_ascii_lowercase()));
+    let words: Vec<bool> = words.collect();
+    words.windows(3).any(|three| three == [true; 3])
 }
 
 /// Everything that a person may do wrong with the app.

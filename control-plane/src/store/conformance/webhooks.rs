@@ -1,7 +1,5 @@
 //! What any backend must do with webhooks and push endpoints.
 
-use engine_core::time::WallTime;
-
 use super::{START, at, by, end_all, leased, new_mailbox, transcribed};
 use crate::notice::{NoticeBody, NoticeId};
 use crate::outbox::{Channel, Delivery, Next};
