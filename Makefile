@@ -1,7 +1,7 @@
 # Two commands are the whole set-up on a bare Debian 12 with a Rust toolchain:
 #   make demo    builds Rusuden, places a call to it and shows the message that comes out
 #   make test    everything that CI runs
-.PHONY: demo build test tests check lint doc e2e bench load deny setup setup-test sounds help
+.PHONY: demo build test tests check lint doc e2e bench bench-asr load deny setup setup-test sounds help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -40,6 +40,15 @@ e2e: setup-test ## Only the tests with the real binary (make e2e TEST=crash)
 
 bench: setup ## criterion benches of every stage
 	$(CARGO) bench --locked -p rusuden-benches
+
+ROUNDS ?= 3
+ASR_MODEL ?= models/prototype
+
+bench-asr: setup ## Speech to text beside faster-whisper (make bench-asr ROUNDS=5 ASR_MODEL=/srv/models/…)
+	python3 -m venv benches/asr/.venv
+	benches/asr/.venv/bin/pip install -q --disable-pip-version-check -r benches/asr/requirements.txt
+	$(CARGO) build --release --locked --workspace --example read_folder
+	benches/asr/.venv/bin/python benches/asr/bench_asr.py target/release/examples/read_folder $(ASR_MODEL) $(ROUNDS)
 
 CALLS ?= 500
 SECONDS ?= 10

@@ -215,6 +215,7 @@ impl<'a> Asked<'a> {
     fn invalid(&self) -> &'static [Kind] {
         match self.path {
             path if path.ends_with("/greeting") => &[Kind::InvalidSound],
+            path if path.starts_with("/v1/audio/") => &[Kind::InvalidField, Kind::InvalidSound],
             "/v1/setup/code" => &[Kind::InvalidField, Kind::WrongCode],
             _ if self.has_repeat_key => &[Kind::InvalidField, Kind::RepeatKeyReused],
             _ => &[Kind::InvalidField],

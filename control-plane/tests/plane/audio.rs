@@ -75,7 +75,7 @@ fn file_text(passages: &[Passage], language: &str, task: Task) -> FileText {
 }
 
 /// An engine that reads two passages in every file, or refuses it.
-fn answer_all(centre: &Centre, language: &'static str, refusal: Option<FileWorkError>) {
+pub(crate) fn answer_all(centre: &Centre, language: &'static str, refusal: Option<FileWorkError>) {
     let files = centre.files.clone();
     std::thread::spawn(move || {
         for work in files {

@@ -56,6 +56,7 @@ async fn the_api_does_what_its_description_says_to_operators() {
     let first = centre(folder.path()).await;
     let mailbox = first.mailbox("+815012345678", &[]).await;
     let centre = with_a_message(folder.path(), first, mailbox).await;
+    crate::audio::answer_all(&centre, "ja", None);
     // Events are a stream without end, nothing is ready while the workers rest, and paths of others
     // are asked by them.
     let not = "^(/readyz|/v1/(events|me|setup)(/.*)?)$";
