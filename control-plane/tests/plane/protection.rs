@@ -119,7 +119,7 @@ async fn receipt(centre: &Centre, mailbox: MailboxId) -> Value {
             return answer;
         }
         assert_eq!((status, &answer["code"]), (409, &"not_ready".into()), "{answer}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

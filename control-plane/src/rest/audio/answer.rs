@@ -37,16 +37,18 @@ pub(crate) struct UsageView {
     seconds: u32,
 }
 
-/// A text with everything that is known of it.
+/// A text with everything that is known of it; as `json` the text and its usage alone.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = VerboseTranscription)]
 pub(crate) struct VerboseView {
     /// `transcribe` or `translate`.
+    #[schema(required = false)]
     task: &'static str,
     /// English name of the spoken language.
-    #[schema(example = "japanese")]
+    #[schema(example = "japanese", required = false)]
     language: String,
     /// Seconds of sound.
+    #[schema(required = false)]
     duration: f64,
     #[serde(flatten)]
     text: TranscriptionView,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tracing::error;
 
-use self::answer::{TranscriptionView, VerboseView};
+use self::answer::VerboseView;
 use self::form::{Asked, TranscriptionForm, TranslationForm};
 use super::auth::{May, TranscriptionsWrite};
 use super::problem::{Kind, Problem};
@@ -33,8 +33,8 @@ pub(crate) use self::refusal::also_as_openai;
 /// `no_words_reason`. Refusals carry `error` as those clients expect it.
 #[utoipa::path(post, path = "/v1/audio/transcriptions", tag = "audio",
     request_body(content = inline(TranscriptionForm), content_type = "multipart/form-data"),
-    responses((status = 200, content((TranscriptionView = "application/json"),
-        (VerboseView = "application/json"), (String = "text/plain"),
+    responses((status = 200, content((VerboseView = "application/json"),
+        (String = "text/plain"),
         (String = "text/event-stream")))),
     security(("key" = ["transcriptions:write"])))]
 pub(crate) async fn transcriptions(
@@ -48,8 +48,8 @@ pub(crate) async fn transcriptions(
 /// Turns a sound file in any language that the model knows into English text.
 #[utoipa::path(post, path = "/v1/audio/translations", tag = "audio",
     request_body(content = inline(TranslationForm), content_type = "multipart/form-data"),
-    responses((status = 200, content((TranscriptionView = "application/json"),
-        (VerboseView = "application/json"), (String = "text/plain")))),
+    responses((status = 200, content((VerboseView = "application/json"),
+        (String = "text/plain")))),
     security(("key" = ["transcriptions:write"])))]
 pub(crate) async fn translations(
     _: May<TranscriptionsWrite>,
