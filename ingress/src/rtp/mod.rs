@@ -142,7 +142,7 @@ impl Shards {
         raise_file_limit(config.calls_max);
         probe::check_buffers(&config);
         let ways = probe::choose(&config)?;
-        let steering = probe::steering(&config, &ways)?;
+        let steering = probe::steering(&config, ways)?;
         let journal = JournalDir::open(&deps.journal_dir)?;
         let inheritances = journal.inherit(config.shards)?;
         let desks = AckDesk::for_shards(&deps.acks, config.shards);

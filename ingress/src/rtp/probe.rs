@@ -54,7 +54,7 @@ pub fn choose(config: &RtpConfig) -> Result<Ways, Obstacle> {
 }
 
 /// Attaches the steering of all ports, where that is the way.
-pub(super) fn steering(config: &RtpConfig, ways: &Ways) -> Result<Option<Arc<Steering>>, Obstacle> {
+pub(super) fn steering(config: &RtpConfig, ways: Ways) -> Result<Option<Arc<Steering>>, Obstacle> {
     if ways.receive != ReceiveWay::Steered {
         return Ok(None);
     }

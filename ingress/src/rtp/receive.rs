@@ -220,7 +220,7 @@ mod tests {
             sender.send_to(&[3], to_two).unwrap();
             let mut got = Vec::new();
             receive.drain(100, &mut |datagram: Datagram| {
-                got.push((datagram.token, datagram.bytes[0]))
+                got.push((datagram.token, datagram.bytes[0]));
             });
             assert_eq!(got, [(3, 3)]);
         });

@@ -5,6 +5,7 @@
 //! decide; datagrams gather for `TICK` between turns. Knows nothing of SIP.
 
 mod drain;
+mod taker;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,11 +22,12 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use self::drain::Draining;
+use self::taker::Taker;
 use super::command::Command;
 use super::counters::{add, set};
 use super::line::{Drops, Line, Stage, Talk, World};
 use super::ports::Ports;
-use super::receive::{Datagram, Receive, Take, Token};
+use super::receive::Receive;
 use super::seats::Ticket;
 use super::wakes::Wakes;
 use crate::limits::{
@@ -33,33 +35,6 @@ use crate::limits::{
     SENT_LATE, TICK,
 };
 use crate::media::{AdmissionError, RemoteChange, Reservation};
-use crate::sys::prefetch;
-
-/// Hands each datagram to its line.
-struct Taker<'a> {
-    now: Instant,
-    lines: &'a mut Vec<Option<Line>>,
-    wakes: &'a mut Wakes,
-    world: &'a mut World,
-}
-
-impl Take for Taker<'_> {
-    fn expect(&self, token: Token) {
-        if let Some(Some(Line { stage: Stage::Up(talk), .. })) = self.lines.get(token / 2) {
-            prefetch::soon(&**talk);
-        }
-    }
-
-    fn take(&mut self, datagram: Datagram) {
-        let slot = datagram.token / 2;
-        let Some(Some(line)) = self.lines.get_mut(slot) else { return };
-        if datagram.token % 2 == 1 {
-            line.take_report(self.now, &datagram, self.world);
-        } else if let Some(until) = line.take_packet(self.now, datagram, self.world) {
-            self.wakes.note(slot, until);
-        }
-    }
-}
 
 /// The state of one shard's thread.
 pub(super) struct Shard {

@@ -127,7 +127,6 @@ impl Jitter {
     /// Lets a packet through whose turn it is while nothing waits, which is almost every one:
     /// the same as telling it by [`Jitter::handle`] and polling it out again, but without memory
     /// that was not touched for long. `Err` gives back any other.
-    #[expect(clippy::result_large_err, reason = "the packet goes on by `handle`, where it belongs")]
     pub fn pass(&mut self, now: Instant, packet: Packet) -> Result<Released, Packet> {
         let waits = self.held > 0 || self.suspect.is_some();
         let nothing_waits = !waits && matches!(self.parked, Parked::None);
