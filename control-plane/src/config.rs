@@ -1,7 +1,7 @@
 //! What an operator may set. Every field has a default, so an empty configuration runs on
 //! loopback with mails as files. Unknown keys are refused with their name.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use lettre::Address;
@@ -21,7 +21,7 @@ pub struct PlaneConfig {
     /// Where REST listens.
     pub listen: SocketAddr,
     /// Reverse proxies whose `X-Forwarded-For` is believed; nobody else's is. Limits per address
-    /// need it where a proxy stands before this service.
+    /// need it where a proxy stands before this service. This machine's own, if nothing is said.
     pub trusted_proxies: Vec<IpAddr>,
     /// How subscribers reach this service, such as `https://rusuden.example`; mails link there.
     /// Without it mails carry no link.
@@ -58,7 +58,7 @@ impl Default for PlaneConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
             public_url: None,
             member_url: None,
             terms_url: None,

@@ -4,10 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 
 use super::problem::Problem;
+use crate::limits::FORWARDED_HOPS_MAX;
 use crate::pepper::Pepper;
 use crate::plane::ControlPlane;
 
@@ -27,40 +28,44 @@ impl ClientAddress {
 impl FromRequestParts<ControlPlane> for ClientAddress {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, plane: &ControlPlane) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        // Without a connection (a router called in a test) all are one client.
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
         let trusted = &plane.shared.config.trusted_proxies;
-        Ok(Self(household(client_of(peer.to_canonical(), &parts.headers, trusted))))
+        Ok(Self(address_of(&parts.extensions, &parts.headers, trusted)))
     }
+}
+
+/// The address from which a request comes, as limits count it.
+pub(super) fn address_of(
+    connection: &Extensions,
+    headers: &HeaderMap,
+    trusted: &[IpAddr],
+) -> IpAddr {
+    let peer = connection.get::<ConnectInfo<SocketAddr>>();
+    // Without a connection (a router called in a test) all are one client.
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    household(client_of(peer.to_canonical(), headers, trusted))
 }
 
 /// The nearest address that is no trusted proxy, read from the right of `X-Forwarded-For`: what
 /// stands to the left of it was written by whoever sent the request.
 fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
-    if !trusted.contains(&peer) {
-        return peer;
-    }
-    let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok());
-    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
     let mut client = peer;
-    for hop in hops.into_iter().rev() {
-        let Ok(address) = hop.parse::<IpAddr>() else { break };
-        client = address.to_canonical();
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+    for hop in hops.take(FORWARDED_HOPS_MAX) {
         if !trusted.contains(&client) {
             break;
         }
+        let Ok(next) = hop.trim().parse::<IpAddr>() else { break };
+        client = next.to_canonical();
     }
     client
 }
 
+/// One customer has a whole /64 of IPv6 (RFC 6177 §2), so that is one client.
 fn household(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let prefix = u128::from(v6) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }
 
@@ -95,6 +100,7 @@ mod tests {
         assert_eq!(client("127.0.0.1", &["1.2.3.4", "198.51.100.7"], &trusted), ip("198.51.100.7"));
         assert_eq!(client("127.0.0.1", &[], &trusted), ip("127.0.0.1"));
         assert_eq!(client("127.0.0.1", &["1.2.3.4, nonsense"], &trusted), ip("127.0.0.1"));
+        assert_eq!(client("127.0.0.1", &["::ffff:198.51.100.7"], &trusted), ip("198.51.100.7"));
     }
 
     #[test]

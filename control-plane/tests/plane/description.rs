@@ -4,18 +4,15 @@
 
 use std::path::Path;
 
-use control_plane::{EdgeConfig, PlaneConfig, Rate};
 use engine_core::id::MailboxId;
 
 use crate::setup::{App, LINE, Registered, apply, prepare, registered};
-use crate::support::{Centre, arrival, number};
+use crate::support::{Centre, arrival, number, uncounted};
 
 /// A centre that counts no requests. Its workers rest, so that it calls none of the addresses that
 /// are made up for it.
 async fn centre(folder: &Path) -> Centre {
-    let none = Rate { per_minute: 0, burst: 0 };
-    let edge = EdgeConfig { key: none, token: none, address: none, ..EdgeConfig::default() };
-    Centre::open(folder, PlaneConfig { edge, ..PlaneConfig::default() }).await
+    Centre::open(folder, uncounted()).await
 }
 
 /// Lets one call leave its message and text, and opens the folder anew.

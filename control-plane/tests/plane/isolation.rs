@@ -2,12 +2,11 @@
 //! subscriber comes back or changes. Routes are taken from the API's own description, so one that
 //! is added later is tried, too.
 
-use control_plane::{EdgeConfig, PlaneConfig, Rate};
 use engine_core::id::{MailboxId, RecordingId};
 use serde_json::{Value, json};
 
 use crate::subscriber::App;
-use crate::support::{Centre, arrival, number};
+use crate::support::{Centre, arrival, number, uncounted};
 
 /// A subscriber with one message.
 struct Tenant {
@@ -42,10 +41,7 @@ impl Tenant {
 /// A centre without request limits: a refusal must come from the route itself.
 async fn centre() -> (tempfile::TempDir, Centre) {
     let folder = tempfile::tempdir().unwrap();
-    let none = Rate { per_minute: 0, burst: 0 };
-    let edge = EdgeConfig { key: none, token: none, address: none, ..EdgeConfig::default() };
-    let config = PlaneConfig { edge, ..PlaneConfig::default() };
-    let centre = Centre::open(folder.path(), config).await;
+    let centre = Centre::open(folder.path(), uncounted()).await;
     centre.plane.run_background().await.unwrap();
     centre.answer_all();
     (folder, centre)

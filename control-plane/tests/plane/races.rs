@@ -4,14 +4,13 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use control_plane::{EdgeConfig, PlaneConfig, Rate};
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Client, read};
 use crate::setup::{apply, publish_terms};
-use crate::support::Centre;
+use crate::support::{Centre, uncounted};
 
 /// Requests under way at once: more than the server has threads, few enough for file descriptors.
 const AT_ONCE: usize = 128;
@@ -21,11 +20,7 @@ async fn centre() -> (TempDir, Centre) {
     // In memory where that is possible: who wins is asked here, not what a disk can do.
     let memory = Path::new("/dev/shm");
     let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
-    let none = Rate { per_minute: 0, burst: 0 };
-    let edge = EdgeConfig { key: none, token: none, address: none, ..EdgeConfig::default() };
-    let trusted_proxies = vec![Ipv4Addr::LOCALHOST.into()];
-    let config = PlaneConfig { edge, trusted_proxies, ..PlaneConfig::default() };
-    let centre = Centre::open(folder.path(), config).await;
+    let centre = Centre::open(folder.path(), uncounted()).await;
     publish_terms(&centre).await;
     (folder, centre)
 }

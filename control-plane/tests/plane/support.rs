@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use control_plane::{ControlPlane, PlaneConfig, PlaneDeps, Scope};
+use control_plane::{ControlPlane, EdgeConfig, PlaneConfig, PlaneDeps, Rate, Scope};
 use crossbeam::channel::{Receiver, Sender};
 use crossbeam::queue::SegQueue;
 use engine_core::caller::Caller;
@@ -210,6 +210,13 @@ impl Centre {
     pub(crate) async fn next_work(&self) -> Work {
         until("work for the engine", || self.work.try_recv().ok()).await
     }
+}
+
+/// A service that counts no requests: a refusal must come from the route itself.
+pub(crate) fn uncounted() -> PlaneConfig {
+    let none = Rate { per_minute: 0, burst: 0 };
+    let edge = EdgeConfig { key: none, token: none, address: none };
+    PlaneConfig { edge, ..PlaneConfig::default() }
 }
 
 /// The time as the service sees it.
