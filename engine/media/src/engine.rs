@@ -197,7 +197,7 @@ impl Engine {
         result.recv().unwrap_or(Err(FileWorkError::Stopping))
     }
 
-    /// Stops: work that is not done gets [`WorkError::Stopping`]; returns when all threads ended.
+    /// Stops: work that is not done gets [`FileWorkError::Stopping`] or its like for recordings; returns when all threads ended.
     pub fn stop(mut self) {
         self.halt();
     }
