@@ -197,7 +197,8 @@ impl Engine {
         result.recv().unwrap_or(Err(FileWorkError::Stopping))
     }
 
-    /// Stops: work that is not done gets [`FileWorkError::Stopping`] or its like for recordings; returns when all threads ended.
+    /// Stops: work that is not done gets the error `Stopping` of its kind; returns when all threads
+    /// ended.
     pub fn stop(mut self) {
         self.halt();
     }
