@@ -1,5 +1,6 @@
 //! Steering with real sockets. Who may not attach programs (no root) sees that instead: the
-//! refusal must then be one of permission, for which the probe has a remedy.
+//! refusal must then be one of permission, for which the probe has a remedy. Ports lie below those
+//! that the kernel gives to whoever asks for any.
 
 use super::super::addressed::AddressedInbox;
 use super::*;
@@ -31,7 +32,7 @@ fn came(socket: &UdpSocket) -> Vec<(u16, u8)> {
 
 #[test]
 fn ports_in_use_come_out_of_their_shards_socket_and_others_do_not() {
-    for (local, first) in [("127.0.0.1", 47_100), ("::1", 47_200)] {
+    for (local, first) in [("127.0.0.1", 31_100), ("::1", 31_200)] {
         let Some(steering) = steering(first, 2) else { return };
         let local: IpAddr = local.parse().unwrap();
         let any = SocketAddr::new(local, 0).to_string();
@@ -69,20 +70,20 @@ fn ports_in_use_come_out_of_their_shards_socket_and_others_do_not() {
 
 #[test]
 fn the_same_port_of_another_address_is_not_touched() {
-    let Some(steering) = steering(47_300, 1) else { return };
+    let Some(steering) = steering(31_300, 1) else { return };
     let shard = socket("127.0.0.1:0");
     steering.receive_by(0, &shard).unwrap();
-    steering.open("127.0.0.1:47300".parse().unwrap()).unwrap();
-    let other = socket("127.0.0.2:47300");
-    socket("127.0.0.1:0").send_to(b"x", "127.0.0.2:47300").unwrap();
+    steering.open("127.0.0.1:31300".parse().unwrap()).unwrap();
+    let other = socket("127.0.0.2:31300");
+    socket("127.0.0.1:0").send_to(b"x", "127.0.0.2:31300").unwrap();
     assert!(other.recv(&mut [0; 16]).is_ok());
     assert!(shard.recv(&mut [0; 16]).is_err());
 }
 
 #[test]
 fn a_port_outside_the_range_is_an_error() {
-    let Some(steering) = steering(47_400, 1) else { return };
-    assert!(steering.open("127.0.0.1:47399".parse().unwrap()).is_err());
-    assert!(steering.close(47_410).is_err());
-    assert!(steering.close(47_409).is_ok());
+    let Some(steering) = steering(31_400, 1) else { return };
+    assert!(steering.open("127.0.0.1:31399".parse().unwrap()).is_err());
+    assert!(steering.close(31_410).is_err());
+    assert!(steering.close(31_409).is_ok());
 }
