@@ -118,9 +118,17 @@ impl Child {
     }
 }
 
+impl Child {
+    /// Lets it end by itself: it takes its files with it.
+    fn finish(mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
-        // It ends by itself when asked; this is for panics.
+        // It has ended when it was asked to; this is for panics.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -149,6 +157,7 @@ fn main() {
     let recorded = child.ask("snapshot");
     let done = child.ask(&format!("close {}", sent.per_call));
     let floors = floors(&order, &generator, &mut child);
+    child.finish();
     let report = report::Report { order, idle, listening, recorded, done, floors, sent };
     report.print();
 }

@@ -66,6 +66,10 @@ impl Watcher {
             for line in reader.lines().map_while(Result::ok) {
                 let Some(data) = line.strip_prefix("data:") else { continue };
                 let Ok(event) = serde_json::from_str::<Value>(data) else { continue };
+                if let Some(text) = event["text"].as_str() {
+                    print_text(text);
+                    continue;
+                }
                 let state = event["state"].as_str().unwrap_or_default().to_owned();
                 print_step(&state, event["recorded_ms"].as_u64().unwrap_or(0));
                 if steps_in.send((state, Instant::now())).is_err() {
@@ -109,4 +113,10 @@ fn print_step(state: &str, recorded_ms: u64) {
         "notified" => println!("  ✉  the subscriber has been told"),
         other => println!("  ·  {other}"),
     }
+}
+
+/// What is read so far, while the caller still speaks.
+#[expect(clippy::print_stdout, reason = "the demo talks to the person at the terminal")]
+fn print_text(text: &str) {
+    println!("  …  {text}");
 }
