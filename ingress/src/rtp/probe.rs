@@ -50,7 +50,7 @@ pub struct Obstacle {
 
 /// Chooses the ways and says why. `Err` when the operator insists on one that cannot be had.
 pub fn choose(config: &RtpConfig) -> Result<Ways, Obstacle> {
-    choose_with(config, steer_one(), aside(receive_one), aside(file_ring))
+    choose_with(config, steer_one, || aside(receive_one), || aside(file_ring))
 }
 
 /// Attaches the steering of all ports, where that is the way.
@@ -63,52 +63,60 @@ pub(super) fn steering(config: &RtpConfig, ways: Ways) -> Result<Option<Arc<Stee
     Ok(Some(Arc::new(steering)))
 }
 
+/// Whether a way can be gone.
+type Tried = Result<(), Obstacle>;
+
+/// Tries only the ways that may be taken.
 fn choose_with(
     config: &RtpConfig,
-    steered: Result<(), Obstacle>,
-    multishot: Result<(), Obstacle>,
-    file_ring: Result<(), Obstacle>,
+    steered: impl FnOnce() -> Tried,
+    multishot: impl FnOnce() -> Tried,
+    file_ring: impl FnOnce() -> Tried,
 ) -> Result<Ways, Obstacle> {
     let receive = choose_receiving(config.receive, steered, multishot)?;
-    let files = match (config.files, file_ring) {
-        (FilesBy::Threads, _) => FilesOn::Threads,
-        (_, Ok(())) => FilesOn::Ring,
-        (FilesBy::Uring, Err(obstacle)) => return Err(obstacle),
-        (FilesBy::Auto, Err(obstacle)) => {
-            warn!(%obstacle, "The journal is written by threads, since io_uring cannot be had.");
-            FilesOn::Threads
-        }
+    let files = match config.files {
+        FilesBy::Threads => FilesOn::Threads,
+        FilesBy::Uring => file_ring().map(|()| FilesOn::Ring)?,
+        FilesBy::Auto => match file_ring() {
+            Ok(()) => FilesOn::Ring,
+            Err(obstacle) => {
+                warn!(%obstacle, "The journal is written by threads, since io_uring cannot be had.");
+                FilesOn::Threads
+            }
+        },
     };
     Ok(Ways { receive, files })
 }
 
 fn choose_receiving(
     asked: ReceiveBy,
-    steered: Result<(), Obstacle>,
-    multishot: Result<(), Obstacle>,
+    steered: impl FnOnce() -> Tried,
+    multishot: impl FnOnce() -> Tried,
 ) -> Result<ReceiveWay, Obstacle> {
-    match (asked, steered) {
-        (ReceiveBy::Auto | ReceiveBy::Steered, Ok(())) => {
-            info!("Receiving all ports out of one socket a shard: a datagram was steered there.");
-            return Ok(ReceiveWay::Steered);
-        }
-        (ReceiveBy::Steered, Err(obstacle)) => return Err(obstacle),
-        (ReceiveBy::Auto, Err(obstacle)) => {
-            info!(%obstacle, "Ports cannot be steered to one socket, which would cost least.");
-        }
-        (ReceiveBy::Uring | ReceiveBy::Epoll, _) => {}
-    }
-    match (asked, multishot) {
-        (ReceiveBy::Epoll, _) => {
+    match asked {
+        ReceiveBy::Epoll => {
             info!("Receiving by epoll, as configured; steering would cost less per packet.");
-            Ok(ReceiveWay::Epoll)
+            return Ok(ReceiveWay::Epoll);
         }
-        (_, Ok(())) => {
+        ReceiveBy::Auto | ReceiveBy::Steered => match steered() {
+            Ok(()) => {
+                info!("Receiving all ports out of one socket a shard: a datagram was steered.");
+                return Ok(ReceiveWay::Steered);
+            }
+            Err(obstacle) if asked == ReceiveBy::Steered => return Err(obstacle),
+            Err(obstacle) => {
+                info!(%obstacle, "Ports cannot be steered to one socket, which would cost least.");
+            }
+        },
+        ReceiveBy::Uring => {}
+    }
+    match multishot() {
+        Ok(()) => {
             info!("Receiving by io_uring multishot: a datagram went through it.");
             Ok(ReceiveWay::Multishot)
         }
-        (ReceiveBy::Uring, Err(obstacle)) => Err(obstacle),
-        (_, Err(obstacle)) => {
+        Err(obstacle) if asked == ReceiveBy::Uring => Err(obstacle),
+        Err(obstacle) => {
             warn!(%obstacle, "Receiving by epoll, since io_uring multishot cannot be had.");
             Ok(ReceiveWay::Epoll)
         }
@@ -265,7 +273,9 @@ mod tests {
         RtpConfig { receive, files, ..RtpConfig::default() }
     }
 
-    fn refused() -> Result<(), Obstacle> {
+    const ALLOWED: fn() -> Tried = || Ok(());
+
+    fn refused() -> Tried {
         Err(Obstacle { why: "no".into(), remedy: "change it" })
     }
 
@@ -275,26 +285,26 @@ mod tests {
         let best = Ways { receive: ReceiveWay::Steered, files: FilesOn::Ring };
         let ring = Ways { receive: ReceiveWay::Multishot, files: FilesOn::Ring };
         let plain = Ways { receive: ReceiveWay::Epoll, files: FilesOn::Threads };
-        assert_eq!(choose_with(&auto, Ok(()), Ok(()), Ok(())).unwrap(), best);
-        assert_eq!(choose_with(&auto, refused(), Ok(()), Ok(())).unwrap(), ring);
-        assert_eq!(choose_with(&auto, refused(), refused(), refused()).unwrap(), plain);
-        let old = choose_with(&auto, refused(), refused(), Ok(())).unwrap();
+        assert_eq!(choose_with(&auto, ALLOWED, ALLOWED, ALLOWED).unwrap(), best);
+        assert_eq!(choose_with(&auto, refused, ALLOWED, ALLOWED).unwrap(), ring);
+        assert_eq!(choose_with(&auto, refused, refused, refused).unwrap(), plain);
+        let old = choose_with(&auto, refused, refused, ALLOWED).unwrap();
         assert_eq!(old, Ways { receive: ReceiveWay::Epoll, files: FilesOn::Ring });
         let asked = config(ReceiveBy::Epoll, FilesBy::Threads);
-        assert_eq!(choose_with(&asked, Ok(()), Ok(()), Ok(())).unwrap(), plain);
+        assert_eq!(choose_with(&asked, ALLOWED, ALLOWED, ALLOWED).unwrap(), plain);
         let asked = config(ReceiveBy::Uring, FilesBy::Auto);
-        assert_eq!(choose_with(&asked, Ok(()), Ok(()), Ok(())).unwrap(), ring);
+        assert_eq!(choose_with(&asked, ALLOWED, ALLOWED, ALLOWED).unwrap(), ring);
     }
 
     #[test]
     fn who_insists_on_what_cannot_be_had_is_told_why() {
         let steered = config(ReceiveBy::Steered, FilesBy::Auto);
-        let error = choose_with(&steered, refused(), Ok(()), Ok(())).unwrap_err();
+        let error = choose_with(&steered, refused, ALLOWED, ALLOWED).unwrap_err();
         assert_eq!(error.to_string(), "no; change it");
         let receive = config(ReceiveBy::Uring, FilesBy::Auto);
-        assert!(choose_with(&receive, Ok(()), refused(), Ok(())).is_err());
+        assert!(choose_with(&receive, ALLOWED, refused, ALLOWED).is_err());
         let files = config(ReceiveBy::Auto, FilesBy::Uring);
-        assert!(choose_with(&files, Ok(()), Ok(()), refused()).is_err());
+        assert!(choose_with(&files, ALLOWED, ALLOWED, refused).is_err());
     }
 
     #[test]

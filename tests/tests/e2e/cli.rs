@@ -7,7 +7,7 @@ use rusuden_tests::captures::{RtpPayload, write_pcap};
 use rusuden_tests::service::binary;
 use rusuden_tests::{character_error_rate, sounds};
 
-fn rusuden(arguments: &[&str]) -> Output {
+pub(crate) fn rusuden(arguments: &[&str]) -> Output {
     Command::new(binary()).args(arguments).output().unwrap()
 }
 

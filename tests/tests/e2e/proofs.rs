@@ -6,12 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use rusuden_tests::fleet::{Fleet, Plan};
-use rusuden_tests::service::{Service, binary, is_transcribed, wait_for};
+use rusuden_tests::service::{Service, is_transcribed, wait_for};
 use serde_json::json;
 
-/// Runs the binary; standard output, or standard error of a command that failed.
-fn rusuden(arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(binary()).args(arguments).output().unwrap();
+/// Standard output, or standard error of a command that failed.
+fn said(arguments: &[&str]) -> Result<String, String> {
+    let output = crate::cli::rusuden(arguments);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
@@ -19,7 +19,7 @@ fn rusuden(arguments: &[&str]) -> Result<String, String> {
 fn verify_audit(data: &Path, head: Option<&str>) -> Result<String, String> {
     let mut arguments = vec!["audit", "verify", "--data-dir", data.to_str().unwrap()];
     arguments.extend(head.iter().flat_map(|head| ["--head", head]));
-    rusuden(&arguments).map(|text| text.trim().to_owned())
+    said(&arguments).map(|text| text.trim().to_owned())
 }
 
 /// What somebody with the database file in hands does behind the service's back.
@@ -52,7 +52,7 @@ fn the_audit_log_shows_what_was_changed_in_it_or_taken_from_it() {
     let late = verify_audit(data, Some(&early)).expect("the log has grown behind the head");
     assert_ne!(early, late);
 
-    let refused = rusuden(&["audit", "verify", "--head", "7:abc", "--data-dir", "x"]).unwrap_err();
+    let refused = said(&["audit", "verify", "--head", "7:abc", "--data-dir", "x"]).unwrap_err();
     assert!(refused.contains("64 hex digits"), "{refused}");
 
     let last = "(SELECT max(seq) FROM audit)";
@@ -90,7 +90,7 @@ fn s54_a_receipt_verifies_offline_and_a_changed_one_does_not() {
     let verify = |receipt: &serde_json::Value| {
         std::fs::write(&receipt_file, serde_json::to_vec_pretty(receipt).unwrap()).unwrap();
         let [receipt, key] = [&receipt_file, &key_file].map(|file| file.to_str().unwrap());
-        rusuden(&["receipt", "verify", receipt, "--key", key])
+        said(&["receipt", "verify", receipt, "--key", key])
     };
     let said = verify(&receipt).unwrap();
     assert!(said.contains(&mailbox) && said.contains("0 messages"), "{said}");
@@ -126,7 +126,7 @@ fn a_new_master_key_opens_what_the_old_one_had_closed() {
 
     let master = data.join("keys").join("master.key");
     let old = std::fs::read(&master).unwrap();
-    let rotate = || rusuden(&["key", "rotate-master", "--data-dir", data.to_str().unwrap()]);
+    let rotate = || said(&["key", "rotate-master", "--data-dir", data.to_str().unwrap()]);
     let said = rotate().expect("a running service does not hinder");
     assert!(said.starts_with("1 data keys are wrapped"), "{said}");
     assert_ne!(std::fs::read(&master).unwrap(), old);
