@@ -42,7 +42,7 @@ bench: setup ## criterion benches of every stage
 	$(CARGO) bench --locked -p rusuden-benches
 
 ROUNDS ?= 3
-ASR_MODEL ?= models/prototype
+ASR_MODEL ?= models/default
 
 bench-asr: setup ## Speech to text beside faster-whisper (make bench-asr ROUNDS=5 ASR_MODEL=/srv/models/…)
 	python3 -m venv benches/asr/.venv

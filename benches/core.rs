@@ -264,6 +264,7 @@ fn batches(c: &mut Criterion) {
                     language: Some(Language::Japanese),
                     manner: Manner::default(),
                     lane: Lane::Live,
+                    alone: false,
                     payload: (),
                 };
                 batcher.handle(at(number), batcher::Input::Window(window));

@@ -147,7 +147,7 @@ fn mel(c: &mut Criterion) {
 }
 
 fn whisper(c: &mut Criterion) {
-    let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/prototype");
+    let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default");
     let folder = Arc::new(ModelFolder::open(&model).expect("the model is in the repository"));
     let options = RecognizerOptions::default();
     let mut model = Recognizer::load(Arc::clone(&folder), options).expect("the model loads");

@@ -34,6 +34,9 @@ pub(crate) enum Command {
     Receipt(ReceiptArguments),
     /// Check the log of who changed what
     Audit(AuditArguments),
+    /// Reads for the service that starts it; of no use by itself
+    #[command(hide = true)]
+    Reader,
 }
 
 #[derive(Debug, Clone, Args)]

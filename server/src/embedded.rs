@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 /// The default model's files, by name.
 const MODEL: &[(&str, &[u8])] = &[
-    ("config.json", include_bytes!("../../models/prototype/config.json")),
-    ("model.bin", include_bytes!("../../models/prototype/model.bin")),
-    ("preprocessor_config.json", include_bytes!("../../models/prototype/preprocessor_config.json")),
-    ("rusuden.json", include_bytes!("../../models/prototype/rusuden.json")),
-    ("tokenizer.json", include_bytes!("../../models/prototype/tokenizer.json")),
-    ("vocabulary.json", include_bytes!("../../models/prototype/vocabulary.json")),
+    ("config.json", include_bytes!("../../models/default/config.json")),
+    ("model.bin", include_bytes!("../../models/default/model.bin")),
+    ("preprocessor_config.json", include_bytes!("../../models/default/preprocessor_config.json")),
+    ("rusuden.json", include_bytes!("../../models/default/rusuden.json")),
+    ("tokenizer.json", include_bytes!("../../models/default/tokenizer.json")),
+    ("vocabulary.json", include_bytes!("../../models/default/vocabulary.json")),
 ];
 
 /// The shipped sounds.

@@ -24,20 +24,35 @@ pub(crate) struct MetricsConfig {
     pub(crate) listen: Option<SocketAddr>,
 }
 
+/// Where the figures come from.
+#[derive(Clone)]
+pub(crate) struct Sources<S, R> {
+    /// RTP and the journal.
+    pub(crate) shards: Arc<Shards>,
+    /// Calls.
+    pub(crate) sip: S,
+    /// Readers' processes that were lost.
+    pub(crate) readers_lost: R,
+}
+
 /// Serves until the process ends. Does nothing without an address.
-pub(crate) async fn serve(
+pub(crate) async fn serve<S, R>(
     config: &MetricsConfig,
-    shards: Arc<Shards>,
-    sip: impl Fn() -> SipCounters + Clone + Send + Sync + 'static,
-) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
+    sources: Sources<S, R>,
+) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>>
+where
+    S: Fn() -> SipCounters + Clone + Send + Sync + 'static,
+    R: Fn() -> u64 + Clone + Send + Sync + 'static,
+{
     let Some(address) = config.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("metrics cannot be served on {address}; choose a free one with [metrics] listen")
     })?;
     info!(address = %listener.local_addr()?, "Metrics are served at /metrics.");
     let page = get(move || {
-        let mut text = metrics::prometheus(&shards.counters());
-        calls(&mut text, &sip());
+        let mut text = metrics::prometheus(&sources.shards.counters());
+        calls(&mut text, &(sources.sip)());
+        engine(&mut text, (sources.readers_lost)());
         async move { ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
     });
     let router = Router::new().route("/metrics", page);
@@ -65,6 +80,13 @@ fn calls(text: &mut String, counters: &SipCounters) {
     for (reason, count) in &counters.refused {
         let _ = writeln!(text, "rusuden_sip_refused_total{{reason=\"{reason}\"}} {count}");
     }
+}
+
+/// How the engine does.
+fn engine(text: &mut String, readers_lost: u64) {
+    // Writing to a String cannot fail.
+    let name = "rusuden_engine_readers_lost_total";
+    let _ = writeln!(text, "# TYPE {name} counter\n{name} {readers_lost}");
 }
 
 #[cfg(test)]

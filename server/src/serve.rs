@@ -5,7 +5,7 @@
 //! each part drained before the one that it feeds.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,15 @@ use crossbeam::channel;
 use crossbeam::queue::SegQueue;
 use engine_core::handoff::LiveLane;
 use engine_core::sound::SoundBank;
-use engine_media::engine::{Engine, EngineLines};
+use engine_media::engine::{Engine, EngineConfig, EngineLines};
+use engine_media::reader::ReaderProgram;
 use engine_media::sounds::Sounds;
 use ingress::rtp::{ShardDeps, Shards};
 use ingress::sip::{self, LocalAddress, SipDeps, SipHandle, SipServer as _, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::cli::ServeArguments;
 use crate::config::Config;
@@ -39,7 +40,8 @@ const FILES_MAX: usize = 256;
 
 /// The whole centre, running.
 pub(crate) struct Centre {
-    engine: Engine,
+    engine: Arc<Engine>,
+    data_dir: PathBuf,
     plane: ControlPlane,
     shards: Arc<Shards>,
     sip: SipHandle,
@@ -74,8 +76,9 @@ impl Centre {
             work: work_out,
             files: files_out,
             partials: Some(plane.partials()),
+            reader: Some(reader_program()),
         };
-        let engine = start_engine(&config, &data_dir, lines)?;
+        let engine = Arc::new(Engine::start(&engine_config(&config, &data_dir)?, lines)?);
         let shards = Shards::start(
             config.rtp.clone(),
             ShardDeps {
@@ -97,9 +100,13 @@ impl Centre {
             events: plane.events(),
         };
         let sip = sip::serve(config.sip.clone(), deps).await?;
-        let metrics =
-            metrics::serve(&config.metrics, Arc::clone(&shards), sip.counter_reader()).await?;
-        Ok(Self { engine, plane, shards, sip, http, close_http, serving, metrics })
+        let sources = metrics::Sources {
+            shards: Arc::clone(&shards),
+            sip: sip.counter_reader(),
+            readers_lost: engine.loss_reader(),
+        };
+        let metrics = metrics::serve(&config.metrics, sources).await?;
+        Ok(Self { engine, data_dir, plane, shards, sip, http, close_http, serving, metrics })
     }
 
     /// Where REST is reached.
@@ -115,6 +122,14 @@ impl Centre {
     /// The control plane.
     pub(crate) fn plane(&self) -> &ControlPlane {
         &self.plane
+    }
+
+    /// Puts the configured model into service while calls go on.
+    async fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        let settings = engine_config(config, &self.data_dir)?;
+        let engine = Arc::clone(&self.engine);
+        tokio::task::spawn_blocking(move || engine.replace(&settings)).await??;
+        Ok(())
     }
 
     /// Stops gently within `limit`: callers finish, recordings become messages, mails leave. What
@@ -140,19 +155,26 @@ impl Centre {
             warn!("Some work was not done in time; it goes on at the next start.");
         }
         self.serving.await?;
+        // Nothing else holds the engine by now: this stops it.
         let engine = self.engine;
-        tokio::task::spawn_blocking(move || engine.stop()).await?;
+        tokio::task::spawn_blocking(move || drop(engine)).await?;
         info!(?calls, "Rusuden has stopped.");
         Ok(())
     }
 }
 
-fn start_engine(config: &Config, data_dir: &Path, lines: EngineLines) -> anyhow::Result<Engine> {
+/// `[engine]`, with the embedded model laid out where no other is named.
+fn engine_config(config: &Config, data_dir: &Path) -> anyhow::Result<EngineConfig> {
     let mut settings = config.engine.clone();
     if settings.model_dir.as_os_str().is_empty() {
         settings.model_dir = embedded::unpack_model(data_dir)?;
     }
-    Ok(Engine::start(&settings, lines)?)
+    Ok(settings)
+}
+
+/// Ourselves, by a name that holds even after an upgrade replaced the file.
+fn reader_program() -> ReaderProgram {
+    ReaderProgram { program: "/proc/self/exe".into(), arguments: vec!["reader".into()] }
 }
 
 /// The bank with everything that we ship.
@@ -180,7 +202,7 @@ async fn serve_http(
             let _ = closed.await;
         };
         if let Err(error) = plane.serve(listener, shutdown).await {
-            tracing::error!(%error, "REST has ended.");
+            error!(%error, "REST has ended.");
         }
     });
     Ok((bound, close, serving))
@@ -198,7 +220,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
         if arguments.announce {
             announce(&centre);
         }
-        wait_for_stop().await?;
+        serve_until_stop(&centre, arguments).await?;
         info!("Stopping: calls under way are finished first. A second signal ends at once.");
         tokio::select! {
             stopped = centre.stop(limit) => stopped,
@@ -224,6 +246,28 @@ fn announce(centre: &Centre) {
         "sip_tcp": of(Transport::Tcp),
     });
     println!("{line}");
+}
+
+/// Serves until a signal to stop; on SIGHUP the configuration is read anew.
+async fn serve_until_stop(centre: &Centre, arguments: &ServeArguments) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    let stop = wait_for_stop();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            stopped = &mut stop => return stopped,
+            _ = hangup.recv() => {}
+        }
+        let reloaded = match Config::read(arguments) {
+            Ok(config) => centre.reload(&config).await,
+            Err(why) => Err(why),
+        };
+        match reloaded {
+            Ok(()) => info!("[engine] was read anew; other sections hold from the next start on."),
+            Err(why) => error!("[engine] stays as it was: {why:#}"),
+        }
+    }
 }
 
 async fn wait_for_stop() -> anyhow::Result<()> {

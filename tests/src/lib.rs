@@ -43,6 +43,16 @@ pub fn character_error_rate(said: &str, heard: &str) -> f64 {
     row[heard.len()] as f64 / said.len().max(1) as f64
 }
 
+/// Most characters, by share, that the embedded model may get wrong in a shipped message on a
+/// telephone line (`models/default/README.md`).
+const CER_MAX: f64 = 0.22;
+
+/// Fails unless what the embedded model heard is what was said, but for few characters.
+pub fn assert_said(said: &str, heard: &str) {
+    let rate = character_error_rate(said, heard);
+    assert!(rate <= CER_MAX, "CER {rate:.2}\n said {said}\nheard {heard}");
+}
+
 /// Adds every Rust source below a folder, what is built or fetched left out.
 pub fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

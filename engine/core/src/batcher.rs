@@ -44,6 +44,8 @@ pub struct Window<T> {
     pub manner: Manner,
     /// How urgent it is.
     pub lane: Lane,
+    /// Whether it runs in a batch of its own: it was in one that failed, and may be what failed it.
+    pub alone: bool,
     /// What its owner needs: samples, features, a key.
     pub payload: T,
 }
@@ -145,8 +147,9 @@ pub struct Batcher<T> {
     refused: VecDeque<Window<T>>,
 }
 
-/// Windows that may share a batch: bucket, language code and manner.
-type Group = (usize, &'static str, Manner);
+/// Windows that may share a batch: bucket, language code, manner, and the arrival of one that
+/// shares with none (0 for all others).
+type Group = (usize, &'static str, Manner, u64);
 /// When a window must run, and its order of arrival.
 type Turn = (Instant, u64);
 
@@ -241,8 +244,9 @@ impl<T> Batcher<T> {
             Lane::Live => self.config.live_wait,
             Lane::File => self.config.file_wait,
         };
-        let group = (bucket, window.language.map_or("", Language::code), window.manner);
         self.arrivals += 1;
+        let own = if window.alone { self.arrivals } else { 0 };
+        let group = (bucket, window.language.map_or("", Language::code), window.manner, own);
         self.waiting += 1;
         let turn = (self.now + wait, self.arrivals);
         self.groups.entry(group).or_default().insert(turn, window);
@@ -319,6 +323,7 @@ mod tests {
             language: Some(Language::Japanese),
             manner: Manner::default(),
             lane,
+            alone: false,
             payload: recording,
         }
     }
@@ -404,6 +409,20 @@ mod tests {
         ran.sort_by_key(|batch| batch.1[0]);
         let together: Vec<_> = ran.into_iter().map(|batch| batch.1).collect();
         assert_eq!(together, [vec![1, 6], vec![2], vec![3], vec![4], vec![5]]);
+    }
+
+    #[test]
+    fn a_window_that_is_to_be_alone_is() {
+        let config = BatcherConfig { in_flight_max: 9, ..BatcherConfig::default() };
+        let mut batcher = Batcher::new(config);
+        for (recording, alone) in [(1, false), (2, true), (3, true), (4, false)] {
+            let window = Window { alone, ..window(recording, 500, Lane::Rerun) };
+            offer(&mut batcher, 0, window);
+        }
+        let mut ran = batches(tell(&mut batcher, 50, Input::Tick));
+        ran.sort_by_key(|batch| batch.1[0]);
+        let together: Vec<_> = ran.into_iter().map(|batch| batch.1).collect();
+        assert_eq!(together, [vec![1, 4], vec![2], vec![3]]);
     }
 
     #[test]

@@ -15,19 +15,17 @@ use engine_core::manner::{Task, Temperature};
 use engine_core::transcript::Assembler;
 use engine_core::work::WorkError;
 
-use crate::desk::Desk;
-use crate::engine::plan_of;
 use crate::files::{FileError, read_sound};
 use crate::limits::{CLERK_POLL, FILE_SAMPLES_MAX, FILES_MAX, SAMPLES_PER_MS};
 use crate::listen::Cutter;
 use crate::readings::{finished, window_text};
+use crate::service::InService;
 use crate::take::{How, Job, Read, TakeLanguage};
 use crate::whisper::ModelFolder;
 
 /// Takes in files.
 pub(crate) struct Clerk {
-    desk: Arc<Desk>,
-    folder: Arc<ModelFolder>,
+    services: Arc<InService>,
     room: Arc<Room>,
 }
 
@@ -38,8 +36,8 @@ struct Reply {
 }
 
 impl Clerk {
-    pub(crate) fn new(desk: Arc<Desk>, folder: Arc<ModelFolder>) -> Self {
-        Self { desk, folder, room: Arc::default() }
+    pub(crate) fn new(services: Arc<InService>) -> Self {
+        Self { services, room: Arc::default() }
     }
 
     /// Serves the queue until the engine stops; then whatever waits in it is sent back.
@@ -71,68 +69,69 @@ impl Clerk {
 
     /// Reads a sound (mono, 16 kHz). Comes back when all of it is in line.
     pub(crate) fn read(&self, pcm: &[f32], wishes: &Wishes, mut told: FileTeller) {
-        if let Err(why) = self.check(wishes) {
+        let service = self.services.now();
+        if let Err(why) = check(&service.folder, wishes) {
             told(FileTold::Done(Err(why)));
             return;
         }
-        let card = &self.folder.card;
-        let how = Arc::new(self.how(wishes));
+        let (card, desk) = (&service.folder.card, &service.desk);
+        let how = Arc::new(how(&service.folder, wishes));
         let duration_ms = u32::try_from(pcm.len() / SAMPLES_PER_MS).unwrap_or(u32::MAX);
         let assembler = Assembler::new(card.thresholds(), duration_ms);
         let reply = Arc::new(Mutex::new(Reply { assembler, told }));
         let watched = Arc::clone(&reply);
-        let take = self.desk.open(&how, Some(Box::new(move |read| lock(&watched).add(read))));
-        let mut cutter = Cutter::new(plan_of(card));
+        let take = desk.open(&how, Some(Box::new(move |read| lock(&watched).add(read))));
+        let mut cutter = Cutter::new(service.plan);
         let mut windows = Vec::new();
-        for piece in pcm.chunks(plan_of(card).max_samples) {
+        for piece in pcm.chunks(service.plan.max_samples) {
             cutter.push(piece, &mut windows);
         }
         cutter.finish(&mut windows);
         let count = windows.len() as u32;
         let jobs = windows.into_iter().zip(0..);
-        self.desk.submit(jobs.map(|(window, index)| Job::new(take, &how, index, window, card)));
-        let (folder, place, task) =
-            (Arc::clone(&self.folder), Place::take(&self.room, pcm.len()), wishes.task);
+        desk.submit(jobs.map(|(window, index)| Job::new(take, &how, index, window, card)));
+        let (held, place, task) =
+            (Arc::clone(&service), Place::take(&self.room, pcm.len()), wishes.task);
         let language = wishes.language.clone().unwrap_or_default();
         let collected = move |reads: Result<Vec<Read>, WorkError>| {
             drop(place);
             let mut reply = lock(&reply);
             let done = reads.map_err(failure).map(|_| {
-                let read = finished(reply.assembler.clone(), &language, &folder.card);
+                let read = finished(reply.assembler.clone(), &language, &held.folder.card);
                 FileText { read, duration_ms, task }
             });
             (reply.told)(FileTold::Done(done));
         };
-        self.desk.finish(take, count, Box::new(collected));
+        desk.finish(take, count, Box::new(collected));
     }
+}
 
-    fn check(&self, wishes: &Wishes) -> Result<(), FileWorkError> {
-        let model = &self.folder.card.name;
-        if let Some(language) = &wishes.language
-            && !self.folder.knows_language(language)
-        {
-            let (language, model) = (language.clone(), model.clone());
-            return Err(FileWorkError::Language { language, model });
-        }
-        if wishes.task == Task::Translate && !self.folder.translates() {
-            return Err(FileWorkError::Translation { model: model.clone() });
-        }
-        Ok(())
+fn check(folder: &ModelFolder, wishes: &Wishes) -> Result<(), FileWorkError> {
+    let model = &folder.card.name;
+    if let Some(language) = &wishes.language
+        && !folder.knows_language(language)
+    {
+        let (language, model) = (language.clone(), model.clone());
+        return Err(FileWorkError::Language { language, model });
     }
+    if wishes.task == Task::Translate && !folder.translates() {
+        return Err(FileWorkError::Translation { model: model.clone() });
+    }
+    Ok(())
+}
 
-    fn how(&self, wishes: &Wishes) -> How {
-        let ladder = || {
-            let warmer = self.folder.card.ladder();
-            std::iter::once(Temperature::GREEDY).chain(warmer).collect()
-        };
-        How {
-            language: TakeLanguage::new(wishes.language.clone()),
-            task: wishes.task,
-            prompt: self.folder.prompt(wishes.prompt.reveal()),
-            ladder: wishes.temperature.map_or_else(ladder, |only| vec![only]),
-            words: wishes.words,
-            lane: Lane::File,
-        }
+fn how(folder: &ModelFolder, wishes: &Wishes) -> How {
+    let ladder = || {
+        let warmer = folder.card.ladder();
+        std::iter::once(Temperature::GREEDY).chain(warmer).collect()
+    };
+    How {
+        language: TakeLanguage::new(wishes.language.clone()),
+        task: wishes.task,
+        prompt: folder.prompt(wishes.prompt.reveal()),
+        ladder: wishes.temperature.map_or_else(ladder, |only| vec![only]),
+        words: wishes.words,
+        lane: Lane::File,
     }
 }
 

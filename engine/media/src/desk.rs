@@ -16,7 +16,8 @@ use engine_core::time::Instant;
 use engine_core::work::WorkError;
 
 use crate::limits::{
-    FILE_WAIT, LIVE_WAIT, SAMPLE_RATE_HZ, TAKE_WINDOWS_MAX, WINDOW_SAMPLES_MAX, WINDOWS_MAX,
+    FILE_WAIT, LIVE_WAIT, READ_ATTEMPTS, SAMPLE_RATE_HZ, TAKE_WINDOWS_MAX, WINDOW_SAMPLES_MAX,
+    WINDOWS_MAX,
 };
 use crate::mel::HOP_SAMPLES;
 use crate::take::{Collected, How, Job, Read, Take, TakeLanguage, Text, Watch};
@@ -164,6 +165,11 @@ impl Desk {
         }
     }
 
+    /// Whether it is.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().stopping
+    }
+
     /// Brings a batch's readings back, or why there are none.
     pub(crate) fn read(&self, batch: Batch<Job>, readings: Result<Vec<Reading>, String>) {
         let mut state = self.lock();
@@ -184,7 +190,7 @@ impl Desk {
             }
             Err(why) => {
                 for job in jobs {
-                    done.extend(state.fail(self.now(), job.take, &why));
+                    done.extend(state.read_again(self.now(), job, &why));
                 }
             }
         }
@@ -246,6 +252,7 @@ impl State {
             language: job.how.language.known().and_then(Language::from_code),
             manner: job.how.manner(job.temperature),
             lane,
+            alone: job.failures > 0,
             payload: job,
         };
         self.batcher.handle(now, Input::Window(window));
@@ -280,6 +287,18 @@ impl State {
         }
         self.advance(now, take);
         true
+    }
+
+    /// A window's batch failed: it is read alone, so that only what failed it fails again.
+    fn read_again(&mut self, now: Instant, mut job: Job, why: &str) -> Option<Told> {
+        job.failures += 1;
+        if job.failures >= READ_ATTEMPTS {
+            return self.fail(now, job.take, why);
+        }
+        if self.texts.contains_key(&job.take) {
+            self.give(now, job, Lane::Rerun);
+        }
+        None
     }
 
     fn forget(&mut self, now: Instant, take: Take) -> Option<Text> {
@@ -334,4 +353,55 @@ fn lengths(card: &Card) -> Vec<Duration> {
     lengths.push(length(card.frames(WINDOW_SAMPLES_MAX)));
     lengths.dedup();
     lengths
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use engine_core::text::LanguageChoice;
+
+    use super::*;
+    use crate::listen::Window;
+
+    /// What spoils every batch that it is in is read alone, and then given up; its neighbours are not.
+    #[test]
+    fn a_window_that_fails_its_batches_fails_alone() {
+        let card = Card::default();
+        let desk = Desk::new(&card, 1, 16);
+        let how = Arc::new(How::call(LanguageChoice::Fixed(Language::Japanese), &card));
+        let (failed, read) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut poison = None;
+        for number in 0..4 {
+            let take = desk.open(&how, None);
+            let window = Window { span: 0..16_000, pcm: vec![0.0; 16_000] };
+            desk.submit([Job::new(take, &how, 0, window, &card)]);
+            let counter = Arc::clone(if number == 2 { &failed } else { &read });
+            poison = if number == 2 { Some(take) } else { poison };
+            let collected = move |result: Result<Vec<Read>, WorkError>| {
+                assert_eq!(result.is_err(), number == 2);
+                counter.fetch_add(1, Ordering::Relaxed);
+            };
+            desk.finish(take, 1, Box::new(collected));
+        }
+        let mut sizes = Vec::new();
+        while failed.load(Ordering::Relaxed) + read.load(Ordering::Relaxed) < 4 {
+            let batch = desk.next_batch().unwrap();
+            sizes.push(batch.windows.len());
+            let is_spoilt = batch.windows.iter().any(|window| Some(window.payload.take) == poison);
+            let reading = Reading {
+                parts: Vec::new(),
+                language: "ja".to_owned(),
+                avg_logprob: 0.0,
+                no_speech_prob: 0.0,
+                compression_ratio: 0.0,
+                temperature: engine_core::manner::Temperature::GREEDY,
+            };
+            let readings = vec![reading; batch.windows.len()];
+            desk.read(batch, if is_spoilt { Err("a crash".to_owned()) } else { Ok(readings) });
+        }
+        sizes.sort_unstable();
+        assert_eq!(sizes, [1, 1, 1, 1, 1, 4]);
+    }
 }

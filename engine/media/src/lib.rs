@@ -22,8 +22,14 @@ mod listener;
 pub mod mel;
 pub mod mp3;
 #[cfg(feature = "whisper")]
+pub mod reader;
+#[cfg(feature = "whisper")]
 mod readings;
 pub mod resample;
+#[cfg(feature = "whisper")]
+mod service;
+#[cfg(feature = "whisper")]
+mod settings;
 pub mod sounds;
 pub mod speech;
 #[cfg(feature = "whisper")]

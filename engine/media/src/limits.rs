@@ -52,6 +52,16 @@ pub const BEAM_MAX: usize = 10;
 /// Windows of one take that wait for the model at once; the rest of a long file stands behind, so
 /// that it cannot crowd out callers.
 pub const TAKE_WINDOWS_MAX: usize = 16;
+/// Readings that a window is given when the batches that it is in fail; all but the first alone.
+pub const READ_ATTEMPTS: u8 = 3;
+/// Longest head of a frame between the engine and a reader's process.
+pub const READER_HEAD_BYTES_MAX: usize = 32 << 20;
+/// Longest wait for a reader's process before it is looked whether the engine stops.
+pub const READER_POLL: Duration = Duration::from_millis(100);
+/// Pause before a reader's process is started again after that failed; doubled each time.
+pub const READER_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Longest such pause.
+pub const READER_AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 /// Threads that read sound files.
 pub const FILE_CLERKS: usize = 2;
 /// Sound of files under way, in samples: two hours, 460 MB. The next file waits beyond it.

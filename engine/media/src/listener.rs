@@ -22,16 +22,14 @@ use engine_core::work::{Rendered, Work, WorkError};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use crate::desk::Desk;
-use crate::engine::plan_of;
 use crate::limits::{
     CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, WINDOWS_MAX, WORKS_MAX,
 };
 use crate::listen::{ListenError, Listening};
 use crate::readings::{transcript, window_text};
-use crate::speech::WindowPlan;
+use crate::service::{InService, Service};
 use crate::take::{How, Job, Take, Watch};
-use crate::whisper::ModelFolder;
+use crate::whisper::Card;
 
 /// Hears recordings until it is told to stop.
 pub(crate) struct Listener {
@@ -44,14 +42,14 @@ pub(crate) struct Listener {
 
 /// What hearing one recording needs, shared by all.
 struct Ears {
-    desk: Arc<Desk>,
-    folder: Arc<ModelFolder>,
-    plan: WindowPlan,
+    services: Arc<InService>,
     partials: Option<Arc<dyn PartialSink>>,
 }
 
 /// A recording under way.
 struct Hearing {
+    /// Whose model reads it, to its end.
+    service: Arc<Service>,
     listening: Listening,
     /// The language to read it in, whatever its opening says.
     language: Option<LanguageChoice>,
@@ -63,9 +61,9 @@ struct Hearing {
 
 impl Hearing {
     /// Nothing was heard yet; `language` goes before what the opening names.
-    fn begin(language: Option<LanguageChoice>) -> Self {
+    fn begin(service: Arc<Service>, language: Option<LanguageChoice>) -> Self {
         let (listening, since) = (Listening::new(), Instant::now());
-        Self { listening, language, take: None, windows: 0, since }
+        Self { service, listening, language, take: None, windows: 0, since }
     }
 }
 
@@ -79,8 +77,7 @@ struct Turn {
 
 impl Listener {
     pub(crate) fn new(
-        desk: Arc<Desk>,
-        folder: Arc<ModelFolder>,
+        services: Arc<InService>,
         stopping: Arc<AtomicBool>,
         threads: usize,
         live: bool,
@@ -90,8 +87,7 @@ impl Listener {
             .num_threads(threads)
             .thread_name(|number| format!("hear-{number}"))
             .build()?;
-        let plan = plan_of(&folder.card);
-        let ears = Ears { desk, folder, plan, partials };
+        let ears = Ears { services, partials };
         Ok(Self { ears, stopping, pool, live, hearing: HashMap::new() })
     }
 
@@ -114,19 +110,19 @@ impl Listener {
     }
 
     fn take_works(&self, work: &WorkOut) -> Vec<Work> {
-        let room = WORKS_MAX.saturating_sub(self.ears.desk.waiting());
+        let room = WORKS_MAX.saturating_sub(self.ears.services.now().desk.waiting());
         work.try_iter().take(room).collect()
     }
 
     fn round(&mut self, chunks: Vec<Bytes>, works: Vec<Work>) {
-        let crowded = self.ears.desk.windows() > WINDOWS_MAX / 2;
+        let crowded = self.ears.services.now().desk.windows() > WINDOWS_MAX / 2;
         let mut turns: HashMap<RecordingId, Turn> = HashMap::new();
         for bytes in chunks {
             let Ok(chunk) = Chunk::take(&mut bytes.clone()) else { continue };
             if self.live && !crowded && self.wants(&chunk) {
                 turn(&mut turns, chunk.recording).chunks.push(chunk);
             } else if let Some(hearing) = self.hearing.remove(&chunk.recording) {
-                self.ears.forget(&hearing);
+                forget(&hearing);
             }
         }
         for work in works {
@@ -156,17 +152,16 @@ impl Listener {
         if let Some((&recording, _)) = oldest
             && let Some(hearing) = self.hearing.remove(&recording)
         {
-            self.ears.forget(&hearing);
+            forget(&hearing);
             tracing::warn!(%recording, "Too many live recordings; one is read after its end.");
         }
     }
 
     fn drop_aged(&mut self) {
-        let ears = &self.ears;
         self.hearing.retain(|recording, hearing| {
             let keep = hearing.since.elapsed() <= LIVE_AGE_MAX;
             if !keep {
-                ears.forget(hearing);
+                forget(hearing);
                 tracing::warn!(%recording, "A live recording was never asked for; dropped.");
             }
             keep
@@ -191,12 +186,12 @@ impl Ears {
         let Turn { recording, mut hearing, chunks, works } = turn;
         for chunk in chunks {
             if hearing.is_none() && chunk.number == 0 {
-                hearing = Some(Hearing::begin(None));
+                hearing = Some(Hearing::begin(self.services.now(), None));
             }
             let Some(current) = &mut hearing else { continue };
             if let Err(why) = self.chunk(current, &chunk) {
                 tracing::debug!(%recording, %why, "Live listening ends; the sealed bytes follow.");
-                self.forget(current);
+                forget(current);
                 hearing = None;
             }
         }
@@ -208,31 +203,33 @@ impl Ears {
 
     fn chunk(&self, hearing: &mut Hearing, chunk: &Chunk) -> Result<(), ListenError> {
         let mut windows = Vec::new();
-        hearing.listening.chunk(chunk, self.plan, &mut windows)?;
+        let service = &hearing.service;
+        let card = &service.folder.card;
+        hearing.listening.chunk(chunk, service.plan, &mut windows)?;
         let opened = hearing.listening.opened().ok_or(ListenError::NotOpened)?;
         let language = hearing.language.unwrap_or(opened.language);
         let (take, how) = hearing.take.get_or_insert_with(|| {
-            let how = How::call(language, &self.folder.card);
-            (self.desk.open(&how, self.watch(opened)), Arc::new(how))
+            let how = How::call(language, card);
+            (service.desk.open(&how, self.watch(opened, card)), Arc::new(how))
         });
         let jobs: Vec<Job> = windows
             .into_iter()
             .zip(hearing.windows..)
-            .map(|(window, index)| Job::new(*take, how, index, window, &self.folder.card))
+            .map(|(window, index)| Job::new(*take, how, index, window, card))
             .collect();
         hearing.windows += jobs.len() as u32;
         if !jobs.is_empty() {
-            self.desk.submit(jobs);
+            service.desk.submit(jobs);
         }
         Ok(())
     }
 
     /// Tells whoever watches what is read of a call so far.
-    fn watch(&self, opened: &Opened) -> Option<Watch> {
+    fn watch(&self, opened: &Opened, card: &Card) -> Option<Watch> {
         let partials = Arc::clone(self.partials.as_ref()?);
         let (recording, mailbox) = (opened.recording, opened.mailbox);
         // The length is not known yet.
-        let mut assembler = Assembler::new(self.folder.card.thresholds(), u32::MAX);
+        let mut assembler = Assembler::new(card.thresholds(), u32::MAX);
         Some(Box::new(move |read| {
             let window = window_text(read);
             if !assembler.add(&window).is_empty() {
@@ -241,12 +238,6 @@ impl Ears {
             }
             true
         }))
-    }
-
-    fn forget(&self, hearing: &Hearing) {
-        if let Some((take, _)) = &hearing.take {
-            self.desk.forget(*take);
-        }
     }
 
     /// Hears the rest of a sealed recording and hands it in.
@@ -259,33 +250,33 @@ impl Ears {
             Some(hearing) if fits(&hearing) => hearing,
             other => {
                 if let Some(other) = other {
-                    self.forget(&other);
+                    forget(&other);
                 }
-                Hearing::begin(Some(language))
+                Hearing::begin(self.services.now(), Some(language))
             }
         };
         let heard = self.hear_out(&mut hearing, recording, sound);
         let (Some((take, _)), Ok(())) = (&hearing.take, &heard) else {
-            self.forget(&hearing);
+            forget(&hearing);
             return done(Err(refusal(&heard.err().unwrap_or(ListenError::NotOpened))));
         };
-        let (take, windows) = (*take, hearing.windows);
+        let (take, windows, service) = (*take, hearing.windows, hearing.service);
         let heard = match hearing.listening.finish() {
             Ok(heard) => heard,
             Err(why) => {
-                self.desk.forget(take);
+                service.desk.forget(take);
                 return done(Err(refusal(&why)));
             }
         };
-        let folder = Arc::clone(&self.folder);
+        let held = Arc::clone(&service);
         let collected = Box::new(move |reads: Result<Vec<_>, WorkError>| {
             done(reads.map(|reads| Rendered {
-                transcript: transcript(&reads, &folder.card, language, heard.duration_ms),
+                transcript: transcript(&reads, &held.folder.card, language, heard.duration_ms),
                 mp3: heard.mp3,
                 duration_ms: heard.duration_ms,
             }));
         });
-        self.desk.finish(take, windows, collected);
+        service.desk.finish(take, windows, collected);
     }
 
     fn hear_out(
@@ -302,6 +293,13 @@ impl Ears {
             self.chunk(hearing, &chunk)?;
         }
         Ok(())
+    }
+}
+
+/// Nobody asks for it any more.
+fn forget(hearing: &Hearing) {
+    if let Some((take, _)) = &hearing.take {
+        hearing.service.desk.forget(*take);
     }
 }
 

@@ -94,6 +94,8 @@ pub(crate) struct Job {
     pub(crate) temperature: Temperature,
     /// The best of what was read at lower temperatures.
     pub(crate) best: Option<Reading>,
+    /// Batches with it that failed.
+    pub(crate) failures: u8,
 }
 
 impl Job {
@@ -106,6 +108,7 @@ impl Job {
             how: Arc::clone(how),
             temperature: how.ladder.first().copied().unwrap_or_default(),
             best: None,
+            failures: 0,
         }
     }
 }

@@ -22,7 +22,7 @@ use recordings::{JAPANESE, chunks, file};
 use signals::{MESSAGE, SORRY, message, noise, silence, sorry, tones};
 
 fn model() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/prototype")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/default")
 }
 
 struct Running {

@@ -33,7 +33,7 @@ struct Running {
 type Answer = Result<FileText, FileWorkError>;
 
 fn model() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/prototype")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/default")
 }
 
 fn start(config: &EngineConfig) -> Running {

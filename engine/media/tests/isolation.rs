@@ -37,7 +37,7 @@ impl Dice {
 }
 
 fn load(compute: Compute) -> Recognizer {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/prototype");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/default");
     let folder = Arc::new(ModelFolder::open(&path).unwrap());
     let options = RecognizerOptions { compute, ..RecognizerOptions::default() };
     Recognizer::load(folder, options).unwrap()

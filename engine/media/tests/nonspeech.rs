@@ -181,7 +181,7 @@ const KINDS: [(&str, Make); 12] = [
 ];
 
 fn start() -> Engine {
-    let model_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/prototype");
+    let model_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/default");
     let config = EngineConfig { model_dir, readers: 1, ..EngineConfig::default() };
     let (_work, works) = channel::bounded(1);
     Engine::start(&config, EngineLines::of_calls(Arc::new(LiveLane::new(1)), works)).unwrap()

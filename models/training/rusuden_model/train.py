@@ -71,6 +71,26 @@ def learning_rate(step: int, settings: Settings) -> float:
     return settings.peak * min(rise, fall)
 
 
+def optimisers(trainee: Trainee, peak: float) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for what is looked up, convolved, added or scaled."""
+    layers, others, vectors = [], [], []
+    for name, parameter in trainee.named_parameters():
+        if parameter.dim() <= 1:
+            vectors.append(parameter)
+        elif parameter.dim() == 2 and ".layers." in name:
+            layers.append(parameter)
+        else:
+            others.append(parameter)
+    muon = torch.optim.Muon(layers, peak, weight_decay=0.02, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(
+        [{"params": others, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}],
+        peak,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    return [muon, adam]
+
+
 def _to(batch: Batch, device: str) -> Batch:
     moved = {field.name: getattr(batch, field.name) for field in fields(batch)}
     return Batch(**{name: value.to(device) if isinstance(value, Tensor) else value for name, value in moved.items()})
@@ -91,18 +111,12 @@ class Run:
         )
         self.trainee = Trainee(shape)
         self.step, self.seen, self.distance = 0, 0, 1.0
-        matrices = [p for p in self.trainee.parameters() if p.dim() > 1]
-        vectors = [p for p in self.trainee.parameters() if p.dim() <= 1]
         self._restore_weights()
         self.trainee.to(settings.device)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}],
-            settings.peak,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
+        self.optimisers = optimisers(self.trainee, settings.peak)
         if self._kept is not None:
-            self.optimiser.load_state_dict(self._kept["optimiser"])
+            for optimiser, state in zip(self.optimisers, self._kept["optimisers"], strict=True):
+                optimiser.load_state_dict(state)
         self._kept = None
         self.shards = Shards(settings.work / "data")
         seed = settings.seed * 1_000_003 + self.step * 101 + settings.rank
@@ -133,7 +147,7 @@ class Run:
         partial = self.settings.checkpoint.with_suffix(".partial")
         state = {
             "trainee": self.trainee.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "shape": vars(self.trainee.model.shape),
             "step": self.step,
             "seen": self.seen,
@@ -212,14 +226,16 @@ class Run:
         for items in self._item_batches():
             if self.step >= settings.steps:
                 break
-            for group in self.optimiser.param_groups:
-                group["lr"] = learning_rate(self.step, settings)
-            self.optimiser.zero_grad(set_to_none=False)
+            for optimiser in self.optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate(self.step, settings)
+                optimiser.zero_grad(set_to_none=False)
             report = self._report(self._gradients(items))
             self._average_gradients()
             norm = float(torch.nn.utils.clip_grad_norm_(self.trainee.parameters(), 1.0))
             if math.isfinite(norm):
-                self.optimiser.step()
+                for optimiser in self.optimisers:
+                    optimiser.step()
             self.step += 1
             self.seen += len(items) * settings.ranks
             now = time.monotonic()

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use rusuden_tests::service::{Service, is_transcribed, wait_for};
-use rusuden_tests::{character_error_rate, program, sounds};
+use rusuden_tests::{assert_said, program, sounds};
 use serde_json::{Value, json};
-
-/// What the prototype model's card states for sentences of its grammar on a telephone line.
-const CER_MAX: f64 = 0.22;
 
 /// Lets baresip call and speak; gives what `and_then` gives while it may still be on the line.
 fn baresip_says<T>(
@@ -62,9 +59,7 @@ fn the_message(service: &Service, mailbox: &str) -> Value {
 }
 
 fn assert_text(message: &Value, said: &str) {
-    let heard = message["text"].as_str().unwrap();
-    let rate = character_error_rate(said, heard);
-    assert!(rate <= CER_MAX, "CER {rate:.2}\n said {said}\nheard {heard}");
+    assert_said(said, message["text"].as_str().unwrap());
 }
 
 fn baresip_call_gives_text(codec: &str) {

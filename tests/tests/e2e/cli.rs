@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use rusuden_tests::captures::{RtpPayload, write_pcap};
 use rusuden_tests::service::binary;
-use rusuden_tests::{character_error_rate, sounds};
+use rusuden_tests::{assert_said, sounds};
 
 pub(crate) fn rusuden(arguments: &[&str]) -> Output {
     Command::new(binary()).args(arguments).output().unwrap()
@@ -41,8 +41,8 @@ fn files_of_every_kind_give_the_same_words() {
     files.push(pcap);
     for file in files {
         let text = transcribe(&file, "text");
-        let rate = character_error_rate(&said, &text);
-        assert!(rate <= 0.22, "{}: CER {rate:.2}: {text}", file.display());
+        eprintln!("{}", file.display());
+        assert_said(&said, &text);
     }
 }
 

@@ -10,6 +10,7 @@ mod crash;
 mod hostile;
 mod load;
 mod proofs;
+mod readers;
 mod speech;
 mod stop;
 

@@ -4,16 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use rusuden_tests::service::{Service, is_transcribed};
-use rusuden_tests::{character_error_rate, program, repository, sounds};
+use rusuden_tests::{assert_said, program, repository, sounds};
 use serde_json::{Value, json};
-
-/// What the prototype model's card states for sentences of its grammar on a telephone line.
-const CER_MAX: f64 = 0.22;
-
-fn assert_said(said: &str, heard: &str) {
-    let rate = character_error_rate(said, heard);
-    assert!(rate <= CER_MAX, "CER {rate:.2}\n said {said}\nheard {heard}");
-}
 
 /// Half a minute of noise as MP3.
 fn noise(folder: &std::path::Path) -> std::path::PathBuf {

@@ -75,6 +75,17 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// What was wrong with the weights, without the sentence about it; else the whole sentence.
+    #[cfg(feature = "whisper")]
+    pub(crate) fn cause(self) -> String {
+        match self {
+            Self::Weights { why, .. } => why,
+            other => other.to_string(),
+        }
+    }
+}
+
 const NEEDED: [&str; 4] = ["model.bin", "config.json", "vocabulary.json", "tokenizer.json"];
 
 /// A checked folder.

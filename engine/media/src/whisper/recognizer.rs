@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ct2rs::sys::{ComputeType, Config, Device, StorageView, Whisper, WhisperOptions};
 use engine_core::manner::{Manner, Task, Temperature};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::align::{pieces, token_times};
 use super::folder::{ModelError, ModelFolder};
@@ -22,7 +22,7 @@ use crate::limits::WINDOW_TOKENS_MAX;
 use crate::mel::{HOP_SAMPLES, LogMel};
 
 /// Number format of the computation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
     /// As the model was stored, or the nearest that the processor has.

@@ -1,0 +1,216 @@
+//! A reader's process, seen from both ends.
+//!
+//! In: the program to run, batches. Out: readings; or that the model refused them; or that the
+//! process is gone, because it died or answered nothing for too long and was killed. A batch that
+//! is lost with its process is the caller's to give to another.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine_core::manner::Manner;
+
+use super::wire::{self, Answer, Hello, Told};
+use crate::limits::READER_POLL;
+use crate::whisper::{Heard, ModelFolder, Reading, Recognizer};
+
+/// What is run as a reader; it must call [`serve`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderProgram {
+    /// The file.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// Why a process brought no readings.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApartError {
+    /// The model refused; the process is well.
+    #[error("{0}")]
+    Refused(String),
+    /// The process is of no more use.
+    #[error("the reader's process {0}")]
+    Lost(String),
+}
+
+/// A running process; killed when dropped.
+pub(super) struct Apart {
+    child: Child,
+    line: UnixStream,
+}
+
+impl Apart {
+    /// Starts one and tells it what to load; [`Apart::loaded`] waits until it has.
+    pub(super) fn start(program: &ReaderProgram, hello: &Hello) -> Result<Self, ApartError> {
+        let spawned = Self::spawn(program);
+        let mut apart =
+            spawned.map_err(|why| ApartError::Lost(format!("cannot be started ({why})")))?;
+        match wire::send(&mut apart.line, hello) {
+            Ok(()) => Ok(apart),
+            Err(why) => Err(apart.lost(&why, READER_POLL)),
+        }
+    }
+
+    fn spawn(program: &ReaderProgram) -> io::Result<Self> {
+        let (line, theirs) = UnixStream::pair()?;
+        let child = Command::new(&program.program)
+            .args(&program.arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            // A terminal's Ctrl-C is for the service: it still has callers to read for.
+            .process_group(0)
+            .spawn()?;
+        line.set_read_timeout(Some(READER_POLL))?;
+        line.set_write_timeout(Some(READER_POLL))?;
+        Ok(Self { child, line })
+    }
+
+    /// Waits until the model is loaded; `Refused` if it cannot be.
+    pub(super) fn loaded(
+        &mut self,
+        limit: Duration,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), ApartError> {
+        self.answer(limit, is_over).map(drop)
+    }
+
+    /// Has a batch read.
+    pub(super) fn read(
+        &mut self,
+        windows: &[Heard<'_>],
+        frames: usize,
+        manner: Manner,
+        limit: Duration,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Vec<Reading>, ApartError> {
+        let mut line = Patient::new(&self.line, limit, is_over);
+        let sent = wire::send_batch(&mut line, windows, frames, manner);
+        sent.map_err(|why| self.lost(&why, limit))?;
+        let readings = self.answer(limit, is_over)?;
+        if readings.len() == windows.len() {
+            Ok(readings)
+        } else {
+            Err(ApartError::Lost("answered another batch".to_owned()))
+        }
+    }
+
+    fn answer(
+        &mut self,
+        limit: Duration,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Vec<Reading>, ApartError> {
+        let mut line = Patient::new(&self.line, limit, is_over);
+        let answer: Answer = wire::receive(&mut line).map_err(|why| self.lost(&why, limit))?;
+        let told = answer.map_err(ApartError::Refused)?;
+        Ok(told.into_iter().map(Reading::from).collect())
+    }
+
+    /// What became of it, as the end of a sentence.
+    fn lost(&mut self, why: &io::Error, limit: Duration) -> ApartError {
+        ApartError::Lost(if why.kind() == io::ErrorKind::TimedOut {
+            format!("answered nothing for {} s and was killed", limit.as_secs())
+        } else {
+            // Its end of the line closes a moment before it can be waited for.
+            std::thread::sleep(READER_POLL);
+            match self.child.try_wait() {
+                Ok(Some(status)) => format!("ended ({status})"),
+                _ => format!("cannot be spoken to ({why})"),
+            }
+        })
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        // It holds nothing that anybody needs; it may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line that waits so long and no longer, and not at all once everything is over.
+struct Patient<'a> {
+    line: &'a UnixStream,
+    deadline: Instant,
+    is_over: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Patient<'a> {
+    fn new(line: &'a UnixStream, limit: Duration, is_over: &'a dyn Fn() -> bool) -> Self {
+        Self { line, deadline: Instant::now() + limit, is_over }
+    }
+
+    /// Tries again and again until there is something other than "not yet".
+    fn wait<T>(
+        &mut self,
+        mut tried: impl FnMut(&mut &UnixStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match tried(&mut self.line) {
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
+                    if (self.is_over)() {
+                        return Err(io::Error::other("the engine stops"));
+                    }
+                    if Instant::now() >= self.deadline {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(|line| line.read(buffer))
+    }
+}
+
+impl Write for Patient<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.wait(|line| line.write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The life of a reader's process: loads the model that it is told, reads batches until the engine
+/// closes the line, which is its standard input.
+pub fn serve() -> io::Result<()> {
+    let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // Where memory runs out, a reader goes first: its batch is read by another, a call's sound in
+    // the service's memory is nowhere else. Not everywhere may a process say so.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "800");
+    // For whoever looks with ps or top; likewise.
+    let _ = std::fs::write("/proc/self/comm", "rusuden-reader");
+    let hello: Hello = wire::receive(&mut line)?;
+    let loaded = ModelFolder::open(&hello.model_dir)
+        .and_then(|folder| Recognizer::load(Arc::new(folder), hello.options()));
+    let mut recognizer = match loaded {
+        Ok(recognizer) => recognizer,
+        Err(why) => return wire::send(&mut line, &Answer::Err(why.cause())),
+    };
+    wire::send(&mut line, &Answer::Ok(Vec::new()))?;
+    loop {
+        let batch = match wire::receive_batch(&mut line) {
+            Ok(batch) => batch,
+            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(why) => return Err(why),
+        };
+        let readings = recognizer.read(&batch.windows(), batch.frames, batch.manner);
+        let answer: Answer = readings
+            .map(|readings| readings.into_iter().map(Told::from).collect())
+            .map_err(|why| why.to_string());
+        wire::send(&mut line, &answer)?;
+    }
+}
