@@ -1,7 +1,9 @@
 //! Transcripts as text, JSON, SubRip and WebVTT.
 
+use engine_core::marks::{Mark, marks};
+use engine_core::private::Private;
 use engine_core::subtitles;
-use engine_core::text::{Transcript, Verdict};
+use engine_core::text::{Segment, Transcript, Verdict};
 
 use crate::cli::Format;
 
@@ -36,6 +38,7 @@ fn json(file: &str, transcript: &Transcript) -> String {
                 "end_ms": segment.end_ms,
                 "text": segment.text.reveal(),
                 "confidence": segment.confidence,
+                "marks": marks_of(segment, &transcript.language),
             })
         })
         .collect();
@@ -50,6 +53,16 @@ fn json(file: &str, transcript: &Transcript) -> String {
         "segments": segments,
     });
     format!("{value:#}\n")
+}
+
+fn marks_of(segment: &Segment, language: &str) -> Vec<serde_json::Value> {
+    let text = segment.text.reveal();
+    let view = |mark: Mark| {
+        let words: String = text.chars().skip(mark.start).take(mark.end - mark.start).collect();
+        let value = mark.value.map(Private::into_inner);
+        serde_json::json!({ "kind": mark.kind.name(), "text": words, "value": value })
+    };
+    marks(text, language).into_iter().map(view).collect()
 }
 
 #[cfg(test)]

@@ -13,12 +13,10 @@ use futures::stream::Stream;
 use super::events::{EventView, Whose, stream_of};
 use super::extract::{JsonBody, PathId, QueryOf};
 use super::mailboxes;
-use super::messages::{
-    MessageChange, MessageView, MessagesQuery, SegmentsView, delete, list_of, mark, segments_of,
-    text_of,
-};
+use super::messages::{MessageChange, MessageView, MessagesQuery, delete, list_of, mark, text_of};
 use super::page::PageOf;
 use super::problem::Problem;
+use super::segments::{SegmentsView, segments_of};
 use super::sound::audio_of;
 use super::subscriber::Subscriber;
 use crate::message::{Message, StoredState};

@@ -189,32 +189,6 @@ pub(crate) struct MessageChange {
     read: bool,
 }
 
-/// A stretch of speech.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Segment)]
-pub(crate) struct SegmentView {
-    /// Start, in milliseconds from the start of the recording.
-    start_ms: u32,
-    /// End, likewise.
-    end_ms: u32,
-    /// The words.
-    text: String,
-    /// Confidence of the words, 0 to 1.
-    confidence: f32,
-}
-
-/// A message's text in pieces.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Segments)]
-pub(crate) struct SegmentsView {
-    /// ISO 639-1 code of the language that was spoken.
-    language: String,
-    /// Name of the model that wrote it.
-    model: String,
-    /// In order of time.
-    segments: Vec<SegmentView>,
-}
-
 /// Lists a mailbox's messages, newest first; with `q` those whose text holds it.
 #[utoipa::path(get, path = "/v1/mailboxes/{id}/messages", tag = "messages",
     params(("id" = String, Path, format = Uuid), MessagesQuery),
@@ -332,30 +306,6 @@ pub(crate) fn text_of(message: Message) -> Result<impl IntoResponse + use<>, Pro
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text.text.into_inner()))
 }
 
-/// Gives the text in pieces with their times.
-#[utoipa::path(get, path = "/v1/messages/{id}/segments", tag = "messages",
-    params(("id" = String, Path, format = Uuid)), responses((status = 200, body = SegmentsView)),
-    security(("key" = ["messages:read"])))]
-pub(crate) async fn segments(
-    _: May<MessagesRead>,
-    State(plane): State<ControlPlane>,
-    PathId(id): PathId<RecordingId>,
-) -> Result<axum::Json<SegmentsView>, Problem> {
-    Ok(axum::Json(segments_of(find(&plane, id).await?)?))
-}
-
-/// A message's text in pieces.
-pub(crate) fn segments_of(message: Message) -> Result<SegmentsView, Problem> {
-    let text = take_text(message)?;
-    let segments = text.segments.into_iter().map(|segment| SegmentView {
-        start_ms: segment.start_ms,
-        end_ms: segment.end_ms,
-        text: segment.text.into_inner(),
-        confidence: segment.confidence,
-    });
-    Ok(SegmentsView { language: text.language, model: text.model, segments: segments.collect() })
-}
-
 /// The message, or the problem that it is unknown or deleted.
 pub(crate) async fn find(plane: &ControlPlane, id: RecordingId) -> Result<Message, Problem> {
     match plane.shared.store.message(id).await? {
@@ -375,7 +325,8 @@ pub(crate) fn lacks(message: &Message, what: &str) -> Problem {
     }
 }
 
-fn take_text(mut message: Message) -> Result<MessageText, Problem> {
+/// The message's text, or the problem that there is none.
+pub(crate) fn take_text(mut message: Message) -> Result<MessageText, Problem> {
     let text = message.text.take();
     text.ok_or_else(|| lacks(&message, "text"))
 }

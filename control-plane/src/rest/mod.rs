@@ -55,6 +55,7 @@ mod problem_kind;
 mod refusals;
 mod repeat;
 mod scan;
+mod segments;
 mod service;
 mod setup;
 mod setup_steps;
@@ -94,7 +95,7 @@ pub(crate) fn router(plane: ControlPlane) -> axum::Router {
         .routes(routes!(messages::list))
         .routes(routes!(messages::show, messages::update, messages::remove))
         .routes(routes!(messages::text))
-        .routes(routes!(messages::segments))
+        .routes(routes!(segments::segments))
         .routes(routes!(sound::audio))
         .routes(routes!(sound::recording))
         .routes(routes!(campaigns::create, campaigns::list))

@@ -65,6 +65,19 @@ async fn text_and_segments_are_given_alone() {
     let first = &segments["segments"][0];
     assert_eq!((&first["start_ms"], &first["end_ms"]), (&100.into(), &2_400.into()));
     assert_eq!(first["text"], "明日の会議は");
+    let marked = |segment: &Value| -> Vec<(String, String, u64, u64)> {
+        let marks = segment["marks"].as_array().unwrap().iter();
+        let text = |mark: &Value, name: &str| mark[name].as_str().unwrap().to_owned();
+        let place = |mark: &Value, name: &str| mark[name].as_u64().unwrap();
+        marks
+            .map(|m| (text(m, "kind"), text(m, "text"), place(m, "start"), place(m, "end")))
+            .collect()
+    };
+    assert_eq!(marked(first), [("date".to_owned(), "明日".to_owned(), 0, 2)]);
+    let second = &segments["segments"][1];
+    assert_eq!(marked(second), [("time".to_owned(), "十時".to_owned(), 0, 2)]);
+    let time = &second["marks"][0];
+    assert_eq!((&time["value"], &time["confidence"]), (&"10:00".into(), &second["confidence"]));
     centre.stop().await;
 }
 

@@ -24,6 +24,7 @@ pub mod latch;
 pub mod limits;
 pub mod loudness;
 pub mod manner;
+pub mod marks;
 pub mod packet;
 pub mod player;
 pub mod private;

@@ -21,7 +21,7 @@ use crate::limits::FILE_CLERKS;
 use crate::listener::Listener;
 use crate::reader::{Losses, Reader, ReaderOptions, ReaderProgram};
 use crate::service::{InService, Service};
-pub use crate::settings::{EngineConfig, EngineError};
+pub use crate::settings::{EngineConfig, EngineError, GpuConfig};
 use crate::whisper::ModelFolder;
 
 /// What connects the engine with the other parts.
@@ -206,11 +206,10 @@ fn open(
     config.check()?;
     let folder = Arc::new(ModelFolder::open(&config.model_dir)?);
     let options = ReaderOptions {
-        recognizer: config.recognizer(),
         program: program.filter(|_| config.isolate).cloned(),
         patience: config.patience(),
     };
-    let readers = Reader::load(&folder, &options, or_cores(config.readers), losses)?;
+    let readers = Reader::load(&folder, &config.recognizers(or_cores(0)), &options, losses)?;
     Ok((Service::new(folder, readers.len(), config.batch_max), readers))
 }
 

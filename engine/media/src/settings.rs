@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::limits::{BATCH_MAX, BEAM_MAX};
 use crate::reader::Patience;
-use crate::whisper::{Compute, ModelError, RecognizerOptions};
+use crate::whisper::{Compute, ModelError, Processor, RecognizerOptions};
 
 /// An hour: whoever waits longer for a process does not want it watched.
 const HUNG_MS_MAX: u64 = 3_600_000;
@@ -19,8 +19,12 @@ pub struct EngineConfig {
     /// Folder of a Whisper model in CTranslate2's format. `rusuden` reads an empty one as the
     /// model that it carries.
     pub model_dir: PathBuf,
-    /// Models loaded, each reading one batch at a time; 0 for one a core.
+    /// Models loaded on the CPU, each reading one batch at a time; 0 for one a core, or for none
+    /// where `gpus` are named.
     pub readers: usize,
+    /// CUDA devices with a model each, beside the CPU's. The CTranslate2 of the default build finds
+    /// CUDA 12 by itself (libcublas.so.12).
+    pub gpus: Vec<GpuConfig>,
     /// Threads inside one batch; more than one shortens a lone call's wait and costs throughput.
     pub threads: usize,
     /// Threads that decode and listen; 0 for one a core.
@@ -43,11 +47,27 @@ pub struct EngineConfig {
     pub live: bool,
 }
 
+/// A CUDA device with a model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuConfig {
+    /// Its number, from 0.
+    pub device: u16,
+    /// Number format there: `float16` unless told otherwise.
+    #[serde(default = "float16")]
+    pub compute: Compute,
+}
+
+const fn float16() -> Compute {
+    Compute::Float16
+}
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             model_dir: PathBuf::new(),
             readers: 0,
+            gpus: Vec::new(),
             threads: 1,
             listeners: 0,
             batch_max: 16,
@@ -110,10 +130,19 @@ impl EngineConfig {
         }
         Ok(())
     }
-    /// How a model is read with.
-    pub(crate) const fn recognizer(&self) -> RecognizerOptions {
+    /// Every model that is to be loaded; `cores` where the CPU's are not counted.
+    pub(crate) fn recognizers(&self, cores: usize) -> Vec<RecognizerOptions> {
         let Self { threads, compute, beam, .. } = *self;
-        RecognizerOptions { threads, compute, beam }
+        let on_cpu = match self.readers {
+            0 if self.gpus.is_empty() => cores,
+            count => count,
+        };
+        let cpu = RecognizerOptions { processor: Processor::Cpu, threads, compute, beam };
+        let on_gpu = |gpu: &GpuConfig| {
+            let GpuConfig { device, compute } = *gpu;
+            RecognizerOptions { processor: Processor::Cuda(device), threads, compute, beam }
+        };
+        self.gpus.iter().map(on_gpu).chain(std::iter::repeat_n(cpu, on_cpu)).collect()
     }
 
     /// When a process counts as hung.

@@ -16,8 +16,9 @@ use engine_core::handoff::{LiveLane, WorkIn};
 use engine_core::id::RecordingId;
 use engine_core::text::{LanguageChoice, NoWords, Verdict};
 use engine_core::work::{Rendered, Work, WorkError};
-use engine_media::engine::{Engine, EngineConfig, EngineError, EngineLines};
+use engine_media::engine::{Engine, EngineConfig, EngineError, EngineLines, GpuConfig};
 use engine_media::files::read_sound;
+use engine_media::whisper::Compute;
 use recordings::{JAPANESE, chunks, file};
 use signals::{MESSAGE, SORRY, message, noise, silence, sorry, tones};
 
@@ -251,4 +252,9 @@ fn a_missing_or_broken_model_says_what_to_do() {
     let config = EngineConfig { batch_max: 65, model_dir: model(), ..EngineConfig::default() };
     let why = start(config);
     assert!(matches!(why, EngineError::Setting { key: "batch_max", value: 65, .. }), "{why}");
+    // A number that no machine has.
+    let gpus = vec![GpuConfig { device: 4_096, compute: Compute::Float16 }];
+    let config = EngineConfig { gpus, model_dir: model(), ..EngineConfig::default() };
+    let why = start(config).to_string();
+    assert!(why.contains("CUDA devices and cannot use number 4096"), "{why}");
 }

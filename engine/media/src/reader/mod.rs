@@ -24,10 +24,9 @@ use crate::limits::{READER_AGAIN_AFTER, READER_AGAIN_AFTER_MAX, READER_POLL};
 use crate::take::Job;
 use crate::whisper::{Heard, ModelError, ModelFolder, Reading, Recognizer, RecognizerOptions};
 
-/// How readers are set up, all alike.
+/// How all readers are set up.
 #[derive(Debug, Clone)]
 pub(crate) struct ReaderOptions {
-    pub(crate) recognizer: RecognizerOptions,
     /// `None`: the model stands in the reader's thread.
     pub(crate) program: Option<ReaderProgram>,
     pub(crate) patience: Patience,
@@ -65,21 +64,19 @@ struct Process {
 }
 
 impl Reader {
-    /// So many readers with their models loaded; processes load side by side.
+    /// A reader for each of these models, loaded; processes load side by side.
     pub(crate) fn load(
         folder: &Arc<ModelFolder>,
+        recognizers: &[RecognizerOptions],
         options: &ReaderOptions,
-        count: usize,
         losses: &Losses,
     ) -> Result<Vec<Self>, ModelError> {
-        let mut readers = Vec::with_capacity(count);
-        for _ in 0..count {
+        let mut readers = Vec::with_capacity(recognizers.len());
+        for recognizer in recognizers {
             let model = match &options.program {
-                None => {
-                    Model::Here(Box::new(Recognizer::load(Arc::clone(folder), options.recognizer)?))
-                }
+                None => Model::Here(Box::new(Recognizer::load(Arc::clone(folder), *recognizer)?)),
                 Some(program) => {
-                    let hello = Hello::new(folder.path.clone(), options.recognizer);
+                    let hello = Hello::new(folder.path.clone(), *recognizer);
                     let mut process = Process { program: program.clone(), hello, running: None };
                     process.start().map_err(|why| weights(&folder.path, &why))?;
                     Model::Apart(process)

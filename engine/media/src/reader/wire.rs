@@ -14,12 +14,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{READER_HEAD_BYTES_MAX, WINDOW_SAMPLES_MAX};
-use crate::whisper::{Compute, Heard, Part, Reading, RecognizerOptions};
+use crate::whisper::{Compute, Heard, Part, Processor, Reading, RecognizerOptions};
 
 /// The engine's first word: which model to load, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) model_dir: PathBuf,
+    processor: Processor,
     threads: usize,
     compute: Compute,
     beam: usize,
@@ -75,12 +76,13 @@ pub(super) struct Batch {
 
 impl Hello {
     pub(super) const fn new(model_dir: PathBuf, options: RecognizerOptions) -> Self {
-        let RecognizerOptions { threads, compute, beam } = options;
-        Self { model_dir, threads, compute, beam }
+        let RecognizerOptions { processor, threads, compute, beam } = options;
+        Self { model_dir, processor, threads, compute, beam }
     }
 
     pub(super) const fn options(&self) -> RecognizerOptions {
-        RecognizerOptions { threads: self.threads, compute: self.compute, beam: self.beam }
+        let Self { processor, threads, compute, beam, .. } = *self;
+        RecognizerOptions { processor, threads, compute, beam }
     }
 }
 

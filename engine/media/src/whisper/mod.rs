@@ -18,4 +18,4 @@ pub use folder::{ModelError, ModelFolder};
 #[cfg(feature = "whisper")]
 pub use reading::{Part, Reading};
 #[cfg(feature = "whisper")]
-pub use recognizer::{Compute, Heard, Recognizer, RecognizerError, RecognizerOptions};
+pub use recognizer::{Compute, Heard, Processor, Recognizer, RecognizerError, RecognizerOptions};

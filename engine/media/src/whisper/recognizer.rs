@@ -11,7 +11,9 @@
 
 use std::sync::Arc;
 
-use ct2rs::sys::{ComputeType, Config, Device, StorageView, Whisper, WhisperOptions};
+use ct2rs::sys::{
+    ComputeType, Config, Device, StorageView, Whisper, WhisperOptions, get_device_count,
+};
 use engine_core::manner::{Manner, Task, Temperature};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,10 @@ pub enum Compute {
     Int8Float32,
     /// 32-bit floats throughout.
     Float32,
+    /// 16-bit floats: for CUDA.
+    Float16,
+    /// 8-bit products, the rest in 16-bit floats: for CUDA.
+    Int8Float16,
 }
 
 impl Compute {
@@ -43,14 +49,44 @@ impl Compute {
             Self::Int8 => ComputeType::INT8,
             Self::Int8Float32 => ComputeType::INT8_FLOAT32,
             Self::Float32 => ComputeType::FLOAT32,
+            Self::Float16 => ComputeType::FLOAT16,
+            Self::Int8Float16 => ComputeType::INT8_FLOAT16,
         }
+    }
+}
+
+/// Where the computation is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Processor {
+    /// The machine's own.
+    #[default]
+    Cpu,
+    /// The CUDA device with this number, from 0.
+    Cuda(u16),
+}
+
+impl Processor {
+    /// Device and index as CTranslate2 takes them; or why it is not there.
+    fn ct2(self) -> Result<(Device, i32), String> {
+        let Self::Cuda(number) = self else { return Ok((Device::CPU, 0)) };
+        let there = get_device_count(Device::CUDA);
+        if i32::from(number) < there {
+            return Ok((Device::CUDA, i32::from(number)));
+        }
+        Err(format!(
+            "CTranslate2 finds {there} CUDA devices and cannot use number {number}: see that the \
+             driver and CUDA's libraries are installed, or compute on the CPU"
+        ))
     }
 }
 
 /// How a recognizer is set up.
 #[derive(Debug, Clone, Copy)]
 pub struct RecognizerOptions {
-    /// Threads inside one batch.
+    /// Where to compute.
+    pub processor: Processor,
+    /// Threads inside one batch, on the CPU.
     pub threads: usize,
     /// Number format.
     pub compute: Compute,
@@ -60,7 +96,8 @@ pub struct RecognizerOptions {
 
 impl Default for RecognizerOptions {
     fn default() -> Self {
-        Self { threads: 1, compute: Compute::default(), beam: 1 }
+        let (processor, compute) = (Processor::default(), Compute::default());
+        Self { processor, threads: 1, compute, beam: 1 }
     }
 }
 
@@ -104,13 +141,15 @@ pub struct Recognizer {
 impl Recognizer {
     /// Loads the weights of a checked folder.
     pub fn load(folder: Arc<ModelFolder>, options: RecognizerOptions) -> Result<Self, ModelError> {
+        let wrong = |why: String| ModelError::Weights { path: folder.path.clone(), why };
+        let (device, index) = options.processor.ct2().map_err(wrong)?;
         let config = Config {
-            device: Device::CPU,
+            device,
+            device_indices: vec![index],
             compute_type: options.compute.ct2(),
             num_threads_per_replica: options.threads.max(1),
             ..Config::default()
         };
-        let wrong = |why: String| ModelError::Weights { path: folder.path.clone(), why };
         let whisper = Whisper::new(&folder.path, config).map_err(|why| wrong(why.to_string()))?;
         let mels = whisper.n_mels();
         if let Some(named) = folder.mels.filter(|named| *named != mels) {
