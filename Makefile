@@ -1,7 +1,7 @@
 # Two commands are the whole set-up on a bare Debian 12 with a Rust toolchain:
 #   make demo    builds Rusuden, places a call to it and shows the message that comes out
 #   make test    everything that CI runs
-.PHONY: demo build test tests check lint doc e2e bench bench-asr load deny setup setup-test sounds help
+.PHONY: demo build test tests check lint doc e2e bench bench-asr load load-calls deny setup setup-test sounds help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -53,6 +53,12 @@ bench-asr: setup ## Speech to text beside faster-whisper (make bench-asr ROUNDS=
 CALLS ?= 500
 SECONDS ?= 10
 LOAD ?=
+RATE ?= 10
+MIX ?= busy
+
+load-calls: setup ## Callers against the whole service, every call accounted for (make load-calls RATE=20 SECONDS=60 MIX=busy)
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/rusuden-calls --rate $(RATE) --seconds $(SECONDS) --mix $(MIX) $(LOAD)
 
 load: setup ## RTP streams against the ingest, with a report (make load CALLS=5000 SECONDS=55)
 	$(CARGO) build --release --locked --workspace --bin rusuden-load
