@@ -91,7 +91,7 @@ impl Mix {
     }
 }
 
-/// A number from 0 to 1 that looks like chance (SplitMix64).
+/// A number from 0 to 1 that looks like chance (`SplitMix64`).
 pub(crate) fn scattered(number: u64) -> f64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
