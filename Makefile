@@ -1,7 +1,7 @@
 # Two commands are the whole set-up on a bare Debian 12 with a Rust toolchain:
 #   make demo    builds Rusuden, places a call to it and shows the message that comes out
 #   make test    everything that CI runs
-.PHONY: demo build test tests check lint doc e2e bench bench-asr load load-calls deny setup setup-test sounds help
+.PHONY: demo build test tests check lint doc e2e bench bench-asr load load-calls model model-smoke eval-model deny setup setup-test sounds help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -40,6 +40,9 @@ e2e: setup-test ## Only the tests with the real binary (make e2e TEST=crash)
 
 bench: setup ## criterion benches of every stage
 	$(CARGO) bench --locked -p rusuden-benches
+
+model model-smoke eval-model: ## The speech model: its recipe, a toy through every step, its figures (models/training)
+	$(MAKE) -C models/training $@
 
 ROUNDS ?= 3
 ASR_MODEL ?= models/default

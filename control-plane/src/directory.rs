@@ -1,11 +1,14 @@
 //! Answers whose mailbox a number is and whom it refuses, from the rows: a change is seen by the
 //! next call.
 
+use std::sync::Arc;
+
 use engine_core::caller::Caller;
 use engine_core::directory::{Directory, DirectoryError, Lookup, Screening};
 use engine_core::id::MailboxId;
 
 use crate::blocked::caller_hash;
+use crate::hotwords::HotwordBook;
 use crate::pepper::Pepper;
 use crate::store::SharedStore;
 
@@ -13,6 +16,7 @@ use crate::store::SharedStore;
 pub(crate) struct StoreDirectory {
     pub(crate) store: SharedStore,
     pub(crate) pepper: Pepper,
+    pub(crate) hotwords: Arc<HotwordBook>,
 }
 
 impl Directory for StoreDirectory {
@@ -20,7 +24,11 @@ impl Directory for StoreDirectory {
         Box::pin(async move {
             let found = self.store.mailbox_by_number(number).await;
             let found = found.map_err(|why| DirectoryError { why: why.to_string() })?;
-            Ok(found.map(|mailbox| mailbox.for_call()))
+            // Met before its words are asked for: the call begins after this answer.
+            Ok(found.map(|mailbox| {
+                self.hotwords.meet(&mailbox);
+                mailbox.for_call()
+            }))
         })
     }
 

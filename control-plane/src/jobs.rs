@@ -22,6 +22,7 @@ use crate::clock;
 use crate::contract::ContractId;
 use crate::copies::Copies;
 use crate::events::EventHub;
+use crate::hotwords::HotwordBook;
 use crate::limits::{ENGINE_FULL_REST, LEASE, LEASE_RENEWAL, TRANSCRIBE_ATTEMPTS_MAX};
 use crate::message::{Message, MessageAudio, StoredState};
 use crate::notify::Wakes;
@@ -41,6 +42,7 @@ pub(crate) struct Jobs {
     pub(crate) work: WorkIn,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
+    pub(crate) hotwords: Arc<HotwordBook>,
     /// Wakes this worker.
     pub(crate) wake: Arc<Notify>,
     /// Wakes the outbox.
@@ -202,6 +204,9 @@ impl Jobs {
         let Some(sound) = self.objects.get(Object::Recording(id)).await? else {
             return Ok(Attempt::Hopeless("the recording's object is missing".to_owned()));
         };
+        if let Some(mailbox) = self.store.mailbox(message.arrived.mailbox).await? {
+            self.hotwords.meet(&mailbox);
+        }
         let (done, result) = oneshot::channel();
         let work = Work {
             recording: id,

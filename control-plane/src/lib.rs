@@ -36,6 +36,7 @@ mod day_by_day;
 mod directory;
 mod events;
 mod guide;
+mod hotwords;
 mod intake;
 pub mod japan;
 mod jobs;

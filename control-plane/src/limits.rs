@@ -118,6 +118,10 @@ pub const FILE_DURATION_MAX: Duration = Duration::from_mins(30);
 pub const FILE_FORMS_KIB_MAX: usize = 256 * 1_024;
 /// Longest prompt, in characters; the model takes the end of a long one.
 pub const PROMPT_CHARS_MAX: usize = 4_000;
+/// Hotwords of one mailbox.
+pub const HOTWORDS_MAX: usize = 50;
+/// Longest hotword, in characters.
+pub const HOTWORD_CHARS_MAX: usize = 30;
 /// Mail addresses of one mailbox.
 pub const ADDRESSES_MAX: usize = 10;
 /// Longest mail address (RFC 5321 §4.5.3.1.3: a path has at most 256 octets with its brackets).

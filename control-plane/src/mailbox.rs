@@ -8,7 +8,10 @@ use engine_core::sound::SoundId;
 use engine_core::text::{Language, LanguageChoice};
 use engine_core::time::WallTime;
 
-use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, QUIET_LIMIT_S_MIN, RECORDING_LIMIT_S_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, HOTWORD_CHARS_MAX, HOTWORDS_MAX, QUIET_LIMIT_S_MIN,
+    RECORDING_LIMIT_S_MAX,
+};
 use crate::telephone::national_digits;
 
 /// What callers hear first.
@@ -71,6 +74,8 @@ pub struct MailboxSettings {
     pub recording_limit_s: u32,
     /// Who is told of new messages by mail.
     pub addresses: Vec<String>,
+    /// Words that the owner expects to be said, which the model is told before it reads.
+    pub hotwords: Vec<String>,
 }
 
 impl Default for MailboxSettings {
@@ -82,6 +87,7 @@ impl Default for MailboxSettings {
             quiet_limit_s: None,
             recording_limit_s: RECORDING_LIMIT_S_MAX,
             addresses: Vec::new(),
+            hotwords: Vec::new(),
         }
     }
 }
@@ -151,6 +157,7 @@ impl StoredMailbox {
                 return Err(MailboxError::AddressTwice);
             }
         }
+        check_hotwords(&settings.hotwords)?;
         if settings.greeting == GreetingChoice::Own && !self.own_greeting {
             return Err(MailboxError::NoOwnGreeting);
         }
@@ -214,6 +221,18 @@ pub enum MailboxError {
     /// Twice the same.
     #[error("addresses[] holds the same address twice; each is told once")]
     AddressTwice,
+    /// Too many.
+    #[error("hotwords may hold at most {HOTWORDS_MAX} words, not {given}")]
+    TooManyHotwords {
+        /// How many were given.
+        given: usize,
+    },
+    /// Not a word.
+    #[error(
+        "hotwords[] holds something that is no word: give 1 to {HOTWORD_CHARS_MAX} characters each, \
+         without line breaks, without commas, none twice"
+    )]
+    Hotword,
     /// Nothing was uploaded.
     #[error("greeting \"own\" needs a greeting; upload one with PUT …/greeting first")]
     NoOwnGreeting,
@@ -227,6 +246,7 @@ impl MailboxError {
             Self::RecordingLimit { .. } => "recording_limit_s",
             Self::QuietLimit { .. } => "quiet_limit_s",
             Self::TooManyAddresses { .. } | Self::Address | Self::AddressTwice => "addresses",
+            Self::TooManyHotwords { .. } | Self::Hotword => "hotwords",
             Self::NoOwnGreeting => "greeting",
         }
     }
@@ -242,6 +262,22 @@ pub fn read_number(text: &str) -> Result<String, MailboxError> {
     };
     let whole = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
     if whole { Ok(format!("+8150{digits}")) } else { Err(MailboxError::Number) }
+}
+
+/// Checks a list of hotwords; commas part them before the model.
+fn check_hotwords(words: &[String]) -> Result<(), MailboxError> {
+    if words.len() > HOTWORDS_MAX {
+        return Err(MailboxError::TooManyHotwords { given: words.len() });
+    }
+    let is_word = |(at, word): (usize, &String)| {
+        let plain = !word.contains(|c: char| c.is_control() || [',', '、', '<', '>'].contains(&c));
+        let length = word.chars().count();
+        plain
+            && (1..=HOTWORD_CHARS_MAX).contains(&length)
+            && word.trim() == word
+            && !words[..at].contains(word)
+    };
+    if words.iter().enumerate().all(is_word) { Ok(()) } else { Err(MailboxError::Hotword) }
 }
 
 /// Checks that a text is a mail address that can stand in a header.
@@ -292,6 +328,18 @@ mod tests {
         assert_eq!(
             mailbox(|s| s.quiet_limit_s = Some(1)),
             Err(MailboxError::QuietLimit { given: 1 })
+        );
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        assert!(mailbox(|s| s.hotwords = words(&["齋藤", "Smith & Sons", "み"])).is_ok());
+        for wrong in ["", " 齋藤", "あ\nい", "甲、乙", "<|ja|>", &"長".repeat(31)] {
+            let error = mailbox(|s| s.hotwords = words(&[wrong])).unwrap_err();
+            assert_eq!((error.field(), error), ("hotwords", MailboxError::Hotword), "{wrong}");
+        }
+        assert!(mailbox(|s| s.hotwords = words(&["齋藤", "齋藤"])).is_err());
+        let many: Vec<String> = (0..51).map(|n| n.to_string()).collect();
+        assert_eq!(
+            mailbox(|s| s.hotwords.clone_from(&many)),
+            Err(MailboxError::TooManyHotwords { given: 51 })
         );
         let addresses = |n| (0..n).map(|i| format!("a{i}@example.jp")).collect();
         assert!(mailbox(|s| s.addresses = addresses(10)).is_ok());

@@ -13,6 +13,7 @@ use std::time::Duration;
 use engine_core::directory::Directory;
 use engine_core::event::{EventSink, PartialSink};
 use engine_core::handoff::{Acks, ArrivalsOut, FilesIn, WorkIn};
+use engine_core::hotwords::Hotwords;
 use engine_core::sound::{SoundBank, SoundId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -27,6 +28,7 @@ use crate::config::{ConfigError, PlaneConfig};
 use crate::copies::Copies;
 use crate::directory::StoreDirectory;
 use crate::events::EventHub;
+use crate::hotwords::HotwordBook;
 use crate::intake::{Intake, IntakeThread};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
@@ -112,6 +114,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) sounds: Arc<dyn SoundBank>,
     pub(crate) events: Arc<EventHub>,
+    pub(crate) hotwords: Arc<HotwordBook>,
     /// One change of a greeting at a time.
     pub(crate) greetings: Mutex<()>,
     /// Places of exports.
@@ -168,6 +171,7 @@ impl ControlPlane {
             sessions: Sessions::new(store.clone()),
             sounds: deps.sounds,
             events,
+            hotwords: Arc::default(),
             greetings: Mutex::new(()),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             files: deps.files,
@@ -200,6 +204,7 @@ impl ControlPlane {
         Arc::new(StoreDirectory {
             store: self.shared.store.clone(),
             pepper: self.shared.pepper.clone(),
+            hotwords: self.shared.hotwords.clone(),
         })
     }
 
@@ -211,6 +216,11 @@ impl ControlPlane {
     /// Takes what is read of calls under way, for watchers.
     pub fn partials(&self) -> Arc<dyn PartialSink> {
         self.shared.events.clone()
+    }
+
+    /// Knows mailboxes' hotwords, for the engine.
+    pub fn hotwords(&self) -> Arc<dyn Hotwords> {
+        self.shared.hotwords.clone()
     }
 
     /// Makes, lists and revokes API keys.
@@ -353,6 +363,7 @@ impl ControlPlane {
             work: shared.work.clone(),
             sounds: shared.sounds.clone(),
             events: shared.events.clone(),
+            hotwords: shared.hotwords.clone(),
             wake: shared.jobs_wake.clone(),
             outbox: shared.outbox_wake.clone(),
             engine_up: shared.engine_up.clone(),

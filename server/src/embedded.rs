@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The default model's files, by name.
 const MODEL: &[(&str, &[u8])] = &[
+    ("SHA256SUMS", include_bytes!("../../models/default/SHA256SUMS")),
     ("config.json", include_bytes!("../../models/default/config.json")),
     ("model.bin", include_bytes!("../../models/default/model.bin")),
     ("preprocessor_config.json", include_bytes!("../../models/default/preprocessor_config.json")),
@@ -101,6 +102,6 @@ mod tests {
         let model = unpack_model(folder.path()).unwrap();
         fs::write(model.join("model.bin"), b"damaged").unwrap();
         assert_eq!(unpack_model(folder.path()).unwrap(), model);
-        assert_eq!(fs::read(model.join("model.bin")).unwrap(), MODEL[1].1);
+        assert_eq!(fs::read(model.join("model.bin")).unwrap(), MODEL[2].1);
     }
 }

@@ -76,6 +76,7 @@ impl Centre {
             work: work_out,
             files: files_out,
             partials: Some(plane.partials()),
+            hotwords: Some(plane.hotwords()),
             reader: Some(reader_program()),
         };
         let engine = Arc::new(Engine::start(&engine_config(&config, &data_dir)?, lines)?);

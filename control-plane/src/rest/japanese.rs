@@ -3,8 +3,8 @@
 
 use crate::blocked::BlockedError;
 use crate::limits::{
-    ADDRESSES_MAX, BLOCKED_CALLERS_MAX, CODE_DIGITS, DEVICE_NAME_CHARS_MAX, QUIET_LIMIT_S_MIN,
-    RECORDING_LIMIT_S_MAX, SEARCH_CHARS_MAX,
+    ADDRESSES_MAX, BLOCKED_CALLERS_MAX, CODE_DIGITS, DEVICE_NAME_CHARS_MAX, HOTWORD_CHARS_MAX,
+    HOTWORDS_MAX, QUIET_LIMIT_S_MIN, RECORDING_LIMIT_S_MAX, SEARCH_CHARS_MAX,
 };
 use crate::mailbox::MailboxError;
 use crate::one_time_code::CodeError;
@@ -97,6 +97,10 @@ impl Japanese for MailboxError {
                 "メールアドレスを、user@example.jpのように入力してください。".to_owned()
             }
             Self::AddressTwice => "同じメールアドレスが二度書かれています。".to_owned(),
+            Self::TooManyHotwords { .. } => format!("登録語は{HOTWORDS_MAX}語までです。"),
+            Self::Hotword => format!(
+                "登録語は1～{HOTWORD_CHARS_MAX}文字で、読点や改行を入れずに、重ならないように入力してください。"
+            ),
             Self::NoOwnGreeting => "先にご自分の応答メッセージを登録してください。".to_owned(),
         }
     }

@@ -14,7 +14,7 @@ use super::extract::{JsonBody, PathId, QueryOf, Whole};
 use super::page::{PageOf, PageQuery, cut, read_page};
 use super::problem::{Kind, Problem, ProblemBody};
 use crate::audit::Change;
-use crate::limits::ADDRESSES_MAX;
+use crate::limits::{ADDRESSES_MAX, HOTWORDS_MAX};
 use crate::mailbox::{GreetingChoice, MailboxSettings, StoredMailbox};
 use crate::plane::ControlPlane;
 use crate::store::After;
@@ -115,6 +115,9 @@ pub(crate) struct MailboxView {
     recording_limit_s: u32,
     /// Who is told of new messages by mail.
     addresses: Vec<String>,
+    /// Words that the owner expects to be said; a model that takes prompts is told them before it
+    /// reads.
+    hotwords: Vec<String>,
     /// RFC 3339, UTC.
     #[schema(format = DateTime)]
     created_at: String,
@@ -136,6 +139,7 @@ impl From<StoredMailbox> for MailboxView {
             quiet_limit_s: settings.quiet_limit_s,
             recording_limit_s: settings.recording_limit_s,
             addresses: settings.addresses,
+            hotwords: settings.hotwords,
             created_at: time_utc(mailbox.created_at),
             updated_at: time_utc(mailbox.updated_at),
         }
@@ -170,6 +174,10 @@ pub(crate) struct NewMailbox {
     #[serde(default)]
     #[schema(schema_with = addresses_schema)]
     addresses: Option<Vec<String>>,
+    /// Words that the owner expects to be said.
+    #[serde(default)]
+    #[schema(schema_with = hotwords_schema)]
+    hotwords: Option<Vec<String>>,
 }
 
 /// A change of a mailbox (RFC 7396): what is left out stays.
@@ -193,6 +201,24 @@ pub(crate) struct MailboxChange {
     /// Who is told of new messages by mail; replaces the whole list.
     #[schema(schema_with = addresses_schema)]
     addresses: Option<Vec<String>>,
+    /// Words that the owner expects to be said; replaces the whole list.
+    #[schema(schema_with = hotwords_schema)]
+    hotwords: Option<Vec<String>>,
+}
+
+/// Hotwords as clients should send them: somewhat stricter than what is taken.
+fn hotwords_schema() -> Array {
+    let word =
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^\\s\\p{C},、<>]{1,30}$"));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(word.examples(["齋藤"]))
+        .description(Some(
+            "Words that the owner expects to be said: names, places; the whole list.",
+        ))
+        .max_items(Some(HOTWORDS_MAX))
+        .unique_items(true)
+        .build()
 }
 
 /// Addresses as clients should send them: somewhat stricter than what is taken.
@@ -232,6 +258,7 @@ impl MailboxChange {
                 .map_or(old.quiet_limit_s, |limit| limit.map(|Whole(s)| s)),
             recording_limit_s: self.recording_limit_s.map_or(old.recording_limit_s, |Whole(s)| s),
             addresses: self.addresses.unwrap_or(old.addresses),
+            hotwords: self.hotwords.unwrap_or(old.hotwords),
         };
     }
 }
@@ -256,6 +283,7 @@ pub(crate) async fn create(
         quiet_limit_s: Some(new.quiet_limit_s),
         recording_limit_s: new.recording_limit_s,
         addresses: new.addresses,
+        hotwords: new.hotwords,
     };
     change.apply(&mut settings);
     let id = MailboxId::from_u128(uuid::Uuid::now_v7().as_u128());

@@ -69,6 +69,7 @@ const fn by(at: WallTime) -> Change {
 async fn new_mailbox(store: &dyn Store, id: u128, addresses: &[&str]) -> StoredMailbox {
     let settings = MailboxSettings {
         addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
+        hotwords: vec![format!("言葉{id}")],
         ..MailboxSettings::default()
     };
     let number = format!("+8150{id:08}");

@@ -45,6 +45,12 @@ fn mistakes() -> Vec<(&'static str, &'static str, Value)> {
         ("PATCH", "/v1/me/settings", json!({"quiet_limit_s": 1})),
         ("PATCH", "/v1/me/settings", json!({"greeting": "own"})),
         ("PATCH", "/v1/me/settings", json!({"addresses": ["a"]})),
+        ("PATCH", "/v1/me/settings", json!({"hotwords": [""]})),
+        (
+            "PATCH",
+            "/v1/me/settings",
+            json!({"hotwords": (0..51).collect::<Vec<_>>().iter().map(i32::to_string).collect::<Vec<_>>()}),
+        ),
         ("PATCH", "/v1/me/settings", json!({"addresses": ["a@example.jp", "a@example.jp"]})),
         ("PATCH", "/v1/me/notifications", json!({"quiet_hours": {"from": "1", "to": "2"}})),
         setup("/v1/me/blocked-callers", json!({"number": "x"})),

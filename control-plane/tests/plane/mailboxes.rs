@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use control_plane::PlaneConfig;
+use engine_core::private::Private;
 use engine_core::sound::SoundId;
 use engine_core::text::{Language, LanguageChoice};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ async fn a_mailbox_is_made_with_defaults_and_found_by_its_number() {
     assert_eq!(status, 201, "{made}");
     let wanted = json!({"number": "+815012345678", "language": "ja", "greeting": "default",
         "own_greeting": false, "beep": true, "quiet_limit_s": null, "recording_limit_s": 60,
-        "addresses": []});
+        "addresses": [], "hotwords": []});
     for (field, value) in wanted.as_object().unwrap() {
         assert_eq!(&made[field], value, "{field}");
     }
@@ -37,14 +38,17 @@ async fn a_change_is_seen_by_the_next_call() {
     let id = centre.mailbox("+815012345678", &["a@example.jp"]).await;
     let path = format!("/v1/mailboxes/{id}");
     let patch = json!({"language": "detect", "quiet_limit_s": 5, "recording_limit_s": 20,
-        "greeting": "none", "beep": false});
+        "greeting": "none", "beep": false, "hotwords": ["齋藤", "緑川"]});
     let (status, changed) = centre.json("PATCH", &path, patch).await;
     assert_eq!(status, 200, "{changed}");
+    assert_eq!(changed["hotwords"], json!(["齋藤", "緑川"]));
     assert_eq!(changed["addresses"], json!(["a@example.jp"]), "what is left out stays");
     let call = centre.plane.directory().mailbox("+815012345678").await.unwrap().unwrap();
     assert_eq!((call.language, call.greeting), (LanguageChoice::Detect, SoundId::Silence));
     assert_eq!(call.quiet_limit, Some(Duration::from_secs(5)));
     assert_eq!((call.recording_limit, call.beep), (Duration::from_secs(20), false));
+    let words = centre.plane.hotwords().of(call.id).map(Private::into_inner);
+    assert_eq!(words.as_deref(), Some("齋藤、緑川"));
     let (_, changed) = centre.json("PATCH", &path, json!({"quiet_limit_s": null})).await;
     assert_eq!(
         (&changed["quiet_limit_s"], &changed["recording_limit_s"]),

@@ -15,6 +15,7 @@ use crate::support::{Centre, arrival, mp3, number, payloads};
 
 const NUMBER: &str = "+819087654321";
 const ADDRESS: &str = "very.private@example.jp";
+const HOTWORD: &str = "内緒の名前";
 const GREETING: &str = "RIFF my own voice, nobody else's";
 
 /// What must not be found, in every form in which it might lie somewhere.
@@ -26,6 +27,7 @@ fn secrets() -> Vec<(String, Vec<u8>)> {
         ("the number".to_owned(), NUMBER.as_bytes()[1..].to_vec()),
         ("the number as it is dialled".to_owned(), b"09087654321".to_vec()),
         ("the address".to_owned(), ADDRESS.as_bytes().to_vec()),
+        ("the hotword".to_owned(), HOTWORD.as_bytes().to_vec()),
         ("the MP3".to_owned(), mp3()[1_000..1_064].to_vec()),
         ("the recording".to_owned(), payloads()[100].clone()),
         ("the greeting".to_owned(), GREETING.as_bytes().to_vec()),
@@ -95,6 +97,8 @@ fn back_up(data: &Path, backup: &Path) {
 /// A mailbox with everything: a message with text, sound and number, an address, a greeting.
 async fn fill(centre: &Centre) -> (MailboxId, RecordingId) {
     let mailbox = centre.mailbox("+815012345678", &[ADDRESS]).await;
+    let words = json!({ "hotwords": [HOTWORD] });
+    centre.json("PATCH", &format!("/v1/mailboxes/{mailbox}"), words).await;
     let greeting = centre.request("PUT", &format!("/v1/mailboxes/{mailbox}/greeting"));
     let greeting = greeting.header("content-type", "audio/wav").body(GREETING);
     assert_eq!(greeting.send().await.unwrap().status(), 200);

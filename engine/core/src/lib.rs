@@ -17,6 +17,7 @@ pub mod event;
 pub mod file_work;
 pub mod guards;
 pub mod handoff;
+pub mod hotwords;
 pub mod id;
 pub mod jitter;
 pub mod journal;

@@ -370,7 +370,7 @@ mod tests {
     fn a_window_that_fails_its_batches_fails_alone() {
         let card = Card::default();
         let desk = Desk::new(&card, 1, 16);
-        let how = Arc::new(How::call(LanguageChoice::Fixed(Language::Japanese), &card));
+        let how = Arc::new(How::call(LanguageChoice::Fixed(Language::Japanese), &card, Vec::new()));
         let (failed, read) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut poison = None;
         for number in 0..4 {

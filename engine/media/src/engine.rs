@@ -14,11 +14,12 @@ use crossbeam::channel;
 use engine_core::event::PartialSink;
 use engine_core::file_work::{FileText, FileTold, FileWorkError, Wishes};
 use engine_core::handoff::{FilesOut, LiveLane, WorkOut};
+use engine_core::hotwords::Hotwords;
 
 use crate::clerk::Clerk;
 use crate::desk::Desk;
 use crate::limits::FILE_CLERKS;
-use crate::listener::Listener;
+use crate::listener::{Asked, Listener};
 use crate::reader::{Losses, Reader, ReaderOptions, ReaderProgram};
 use crate::service::{InService, Service};
 pub use crate::settings::{EngineConfig, EngineError, GpuConfig};
@@ -34,6 +35,8 @@ pub struct EngineLines {
     pub files: FilesOut,
     /// Where it is told what is read of a call while its caller speaks.
     pub partials: Option<Arc<dyn PartialSink>>,
+    /// Who knows the words that mailboxes' owners expect to be said.
+    pub hotwords: Option<Arc<dyn Hotwords>>,
     /// What runs as a reader where [`EngineConfig::isolate`] asks for processes: it must call
     /// [`crate::reader::serve`]. Without it models stand in the engine's own process.
     pub reader: Option<ReaderProgram>,
@@ -42,7 +45,7 @@ pub struct EngineLines {
 impl EngineLines {
     /// Lines of calls alone: no files come, nobody watches.
     pub fn of_calls(live: Arc<LiveLane>, work: WorkOut) -> Self {
-        Self { live, work, files: channel::never(), partials: None, reader: None }
+        Self { live, work, files: channel::never(), partials: None, hotwords: None, reader: None }
     }
 }
 
@@ -67,7 +70,7 @@ pub struct Engine {
 impl Engine {
     /// Loads the model and starts. Takes from its lines what comes, until [`Engine::stop`].
     pub fn start(config: &EngineConfig, lines: EngineLines) -> Result<Self, EngineError> {
-        let EngineLines { live, work, files, partials, reader } = lines;
+        let EngineLines { live, work, files, partials, hotwords, reader } = lines;
         let losses = Losses::default();
         let (service, readers) = open(config, reader.as_ref(), &losses)?;
         let services = Arc::new(InService::new(service));
@@ -77,7 +80,7 @@ impl Engine {
             Arc::clone(&stopping),
             or_cores(config.listeners),
             config.live,
-            partials,
+            Asked { partials, hotwords },
         )
         .map_err(|why| EngineError::Thread(why.to_string()))?;
         let clerk = Arc::new(Clerk::new(Arc::clone(&services)));
@@ -205,6 +208,7 @@ fn open(
 ) -> Result<(Service, Vec<Reader>), EngineError> {
     config.check()?;
     let folder = Arc::new(ModelFolder::open(&config.model_dir)?);
+    folder.verify()?;
     let options = ReaderOptions {
         program: program.filter(|_| config.isolate).cloned(),
         patience: config.patience(),

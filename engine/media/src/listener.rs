@@ -14,7 +14,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use engine_core::event::{PartialSink, PartialText};
 use engine_core::handoff::{LiveLane, WorkOut};
-use engine_core::id::RecordingId;
+use engine_core::hotwords::Hotwords;
+use engine_core::id::{MailboxId, RecordingId};
 use engine_core::recording::{Chunk, Opened, chunks};
 use engine_core::text::LanguageChoice;
 use engine_core::transcript::Assembler;
@@ -29,7 +30,7 @@ use crate::listen::{ListenError, Listening};
 use crate::readings::{transcript, window_text};
 use crate::service::{InService, Service};
 use crate::take::{How, Job, Take, Watch};
-use crate::whisper::Card;
+use crate::whisper::{Card, ModelFolder};
 
 /// Hears recordings until it is told to stop.
 pub(crate) struct Listener {
@@ -43,7 +44,21 @@ pub(crate) struct Listener {
 /// What hearing one recording needs, shared by all.
 struct Ears {
     services: Arc<InService>,
-    partials: Option<Arc<dyn PartialSink>>,
+    asked: Asked,
+}
+
+/// Whom hearing tells and asks.
+pub(crate) struct Asked {
+    pub(crate) partials: Option<Arc<dyn PartialSink>>,
+    pub(crate) hotwords: Option<Arc<dyn Hotwords>>,
+}
+
+impl Asked {
+    /// Tokens of the words that a mailbox's owner expects to be said.
+    fn prompt(&self, mailbox: MailboxId, folder: &ModelFolder) -> Vec<String> {
+        let words = self.hotwords.as_ref().and_then(|book| book.of(mailbox));
+        words.map_or_else(Vec::new, |words| folder.prompt(words.reveal()))
+    }
 }
 
 /// A recording under way.
@@ -81,13 +96,13 @@ impl Listener {
         stopping: Arc<AtomicBool>,
         threads: usize,
         live: bool,
-        partials: Option<Arc<dyn PartialSink>>,
+        asked: Asked,
     ) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("hear-{number}"))
             .build()?;
-        let ears = Ears { services, partials };
+        let ears = Ears { services, asked };
         Ok(Self { ears, stopping, pool, live, hearing: HashMap::new() })
     }
 
@@ -209,7 +224,7 @@ impl Ears {
         let opened = hearing.listening.opened().ok_or(ListenError::NotOpened)?;
         let language = hearing.language.unwrap_or(opened.language);
         let (take, how) = hearing.take.get_or_insert_with(|| {
-            let how = How::call(language, card);
+            let how = How::call(language, card, self.asked.prompt(opened.mailbox, &service.folder));
             (service.desk.open(&how, self.watch(opened, card)), Arc::new(how))
         });
         let jobs: Vec<Job> = windows
@@ -226,7 +241,7 @@ impl Ears {
 
     /// Tells whoever watches what is read of a call so far.
     fn watch(&self, opened: &Opened, card: &Card) -> Option<Watch> {
-        let partials = Arc::clone(self.partials.as_ref()?);
+        let partials = Arc::clone(self.asked.partials.as_ref()?);
         let (recording, mailbox) = (opened.recording, opened.mailbox);
         // The length is not known yet.
         let mut assembler = Assembler::new(card.thresholds(), u32::MAX);
@@ -310,5 +325,36 @@ fn refusal(why: &ListenError) -> WorkError {
         WorkError::Damaged { why: sentence }
     } else {
         WorkError::Engine { why: sentence }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use engine_core::private::Private;
+
+    use super::*;
+
+    struct Book;
+
+    impl Hotwords for Book {
+        fn of(&self, mailbox: MailboxId) -> Option<Private<String>> {
+            (mailbox == MailboxId::from_u128(1)).then(|| Private::new("平井、神戸".to_owned()))
+        }
+    }
+
+    #[test]
+    fn hotwords_stand_before_the_transcript_where_the_model_takes_them() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/default");
+        let mut folder = ModelFolder::open(&path).unwrap();
+        let asked = Asked { partials: None, hotwords: Some(Arc::new(Book)) };
+        let prompt = |folder: &ModelFolder, id| asked.prompt(MailboxId::from_u128(id), folder);
+        assert!(prompt(&folder, 1).is_empty(), "the default model was trained without prompts");
+        folder.card.prompts = true;
+        let tokens = prompt(&folder, 1);
+        assert_eq!(tokens[0], "<|startofprev|>");
+        assert!(tokens.len() > 4, "{tokens:?}");
+        assert!(prompt(&folder, 2).is_empty());
     }
 }

@@ -49,11 +49,11 @@ impl Take {
 
 impl How {
     /// As calls are read.
-    pub(crate) fn call(language: LanguageChoice, card: &Card) -> Self {
+    pub(crate) fn call(language: LanguageChoice, card: &Card, prompt: Vec<String>) -> Self {
         Self {
             language: TakeLanguage::new(language.code().map(str::to_owned)),
             task: Task::Transcribe,
-            prompt: Vec::new(),
+            prompt,
             ladder: std::iter::once(Temperature::GREEDY).chain(card.ladder()).collect(),
             words: false,
             lane: Lane::Live,

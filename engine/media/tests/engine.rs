@@ -18,7 +18,7 @@ use engine_core::text::{LanguageChoice, NoWords, Verdict};
 use engine_core::work::{Rendered, Work, WorkError};
 use engine_media::engine::{Engine, EngineConfig, EngineError, EngineLines, GpuConfig};
 use engine_media::files::read_sound;
-use engine_media::whisper::Compute;
+use engine_media::whisper::{CHECKSUMS_FILE, Compute};
 use recordings::{JAPANESE, chunks, file};
 use signals::{MESSAGE, SORRY, message, noise, silence, sorry, tones};
 
@@ -246,6 +246,11 @@ fn a_missing_or_broken_model_says_what_to_do() {
     for name in ["vocabulary.json", "tokenizer.json"] {
         std::fs::copy(model().join(name), folder.path().join(name)).unwrap();
     }
+    let sums = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  model.bin\n";
+    std::fs::write(folder.path().join(CHECKSUMS_FILE), sums).unwrap();
+    let why = start(config(folder.path().to_owned())).to_string();
+    assert!(why.contains("model.bin is not the file that SHA256SUMS"), "{why}");
+    std::fs::remove_file(folder.path().join(CHECKSUMS_FILE)).unwrap();
     std::fs::write(folder.path().join("model.bin"), b"not weights").unwrap();
     let why = start(config(folder.path().to_owned())).to_string();
     assert!(why.contains("CTranslate2 cannot load"), "{why}");

@@ -21,6 +21,7 @@ use engine_core::transcript::Passage;
 use engine_core::words::WordTimes;
 use engine_core::work::Work;
 use engine_media::engine::{Engine, EngineConfig, EngineLines};
+use engine_media::whisper::CHECKSUMS_FILE;
 use recordings::{JAPANESE, chunks, file};
 use signals::{MESSAGE, SORRY, message, noise, silence, sorry};
 
@@ -56,6 +57,8 @@ fn changed_model(name: &str, change: impl Fn(&mut serde_json::Value)) -> tempfil
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     let file = folder.path().join(name);
+    // The change is meant.
+    std::fs::remove_file(folder.path().join(CHECKSUMS_FILE)).unwrap();
     let mut value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     change(&mut value);
     std::fs::write(&file, value.to_string()).unwrap();
@@ -202,7 +205,8 @@ fn a_beam_of_five_reads_the_same_sentence() {
 
 #[test]
 fn prompts_of_any_length_are_taken_and_do_not_touch_others() {
-    let running = start(&plain());
+    let folder = changed_model("rusuden.json", |card| card["prompts"] = true.into());
+    let running = start(&with(folder.path()));
     let prompt = |text: &str| Wishes { prompt: Private::new(text.to_owned()), ..japanese() };
     let long = "神戸保育園の平井です。".repeat(200);
     let asked: Vec<_> = ["", "平井", "神戸保育園の平井と申します。", &long, "\u{0}<|endoftext|>"]

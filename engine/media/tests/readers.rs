@@ -164,6 +164,7 @@ fn a_model_is_replaced_while_messages_are_read() {
     let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
     let old = running.engine.model().card.name.clone();
     card["name"] = "another".into();
+    fs::remove_file(folder.path().join("SHA256SUMS")).unwrap();
     fs::write(folder.path().join("rusuden.json"), card.to_string()).unwrap();
 
     let before = running.submit_many(0..20);

@@ -31,6 +31,7 @@ CARD = {
     "window_min_ms": 1000,
     "window_max_ms": 7000,
     "timestamps": False,
+    "prompts": False,
     "compression_ratio_max": 2.4,
     "logprob_min": -1.5,
     "no_speech_max": 0.6,

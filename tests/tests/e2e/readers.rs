@@ -78,6 +78,7 @@ fn killed_readers_and_another_model_cost_no_message() {
     let card = fs::read_to_string(model.join("rusuden.json")).unwrap();
     let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
     card["name"] = "another".into();
+    fs::remove_file(folder.path().join("SHA256SUMS")).unwrap();
     fs::write(folder.path().join("rusuden.json"), card.to_string()).unwrap();
     let config = format!("[engine]\nmodel_dir = {:?}\n", folder.path());
     fs::write(data.path().join("test.toml"), config).unwrap();

@@ -5,7 +5,7 @@ use engine_core::id::{MailboxId, RecordingId};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::notices::find_notice;
-use super::sealed::{message_place, seal, seal_addresses, seal_target};
+use super::sealed::{ADDRESSES, message_place, seal, seal_list, seal_target};
 use super::{SqliteStore, unreadable};
 use crate::limits::ROWS_SEALED_AT_ONCE;
 use crate::objects::{Object, Objects};
@@ -100,7 +100,8 @@ impl SqliteStore {
             let addresses: String = row.try_get("addresses")?;
             let wrong = |_| unreadable(format!("mailbox {id}"), "malformed addresses");
             let addresses: Vec<String> = serde_json::from_str(&addresses).map_err(wrong)?;
-            let sealed = seal_addresses(&self.vault, mailbox_of(id.clone())?, &addresses).await?;
+            let sealed =
+                seal_list(&self.vault, mailbox_of(id.clone())?, ADDRESSES, &addresses).await?;
             sqlx::query(SEAL_MAILBOX).bind(&id).bind(sealed).execute(&mut **tx).await?;
             sqlx::query(SEALED).bind("mailbox").bind(id).execute(&mut **tx).await?;
         }

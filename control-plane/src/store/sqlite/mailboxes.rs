@@ -15,7 +15,7 @@ use super::messages::{bury, newest};
 use super::notices::drop_notices_of;
 use super::numbers::quarantine_number;
 use super::push::drop_push_endpoints;
-use super::sealed::{NO_ADDRESSES, Opener, opener, read_addresses, seal_addresses};
+use super::sealed::{ADDRESSES, HOTWORDS, NOTHING, Opener, SealedLists, opener, read_list};
 use super::subscribers::forget_subscriber;
 use super::{SqliteStore, time, unreadable};
 use crate::audit::{Change, Deed};
@@ -28,8 +28,8 @@ use crate::store::{MailboxStore, Page, StoreError, Task};
 
 const CREATE: &str = "INSERT INTO mailboxes \
     (id, number, language, beep, quiet_limit_s, recording_limit_s, greeting, own_greeting, \
-     addresses, version, created_at, updated_at, deleted_at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+     addresses, hotwords, version, created_at, updated_at, deleted_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 const BY_ID: &str = "SELECT * FROM mailboxes WHERE id = $1";
 const BY_NUMBER: &str = "SELECT * FROM mailboxes WHERE number = $1 AND deleted_at IS NULL";
 const PAGE: &str = "SELECT * FROM mailboxes \
@@ -37,10 +37,10 @@ const PAGE: &str = "SELECT * FROM mailboxes \
     ORDER BY created_at, id LIMIT $3";
 const UPDATE: &str = "UPDATE mailboxes SET language = $3, beep = $4, quiet_limit_s = $5, \
     recording_limit_s = $6, greeting = $7, own_greeting = $8, addresses = $9, \
-    version = version + 1, updated_at = $10 \
+    hotwords = $10, version = version + 1, updated_at = $11 \
     WHERE id = $1 AND version = $2 AND deleted_at IS NULL";
 const DELETE: &str = "UPDATE mailboxes SET deleted_at = $2, updated_at = $2, addresses = '[]', \
-    own_greeting = 0, greeting = 'default', version = version + 1 \
+    hotwords = '[]',     own_greeting = 0, greeting = 'default', version = version + 1 \
     WHERE id = $1 AND deleted_at IS NULL";
 const OWNED: &str = "SELECT mailboxes.number, contracts.id FROM mailboxes \
     LEFT JOIN contracts ON contracts.mailbox = mailboxes.id \
@@ -55,10 +55,9 @@ impl MailboxStore for SqliteStore {
         mailbox: &StoredMailbox,
         change: Change,
     ) -> Result<(), StoreError> {
-        let addresses = &mailbox.settings.addresses;
-        let addresses = seal_addresses(&self.vault, mailbox.id, addresses).await?;
+        let lists = SealedLists::of(&self.vault, mailbox).await?;
         let mut tx = self.begin().await?;
-        insert_mailbox(&mut *tx, mailbox, &addresses).await?;
+        insert_mailbox(&mut *tx, mailbox, &lists).await?;
         append_audit(&mut tx, change, &deed("mailbox.created", mailbox.id)).await?;
         tx.commit().await?;
         Ok(())
@@ -98,7 +97,7 @@ impl MailboxStore for SqliteStore {
         change: Change,
     ) -> Result<bool, StoreError> {
         let settings = &mailbox.settings;
-        let addresses = seal_addresses(&self.vault, mailbox.id, &settings.addresses).await?;
+        let lists = SealedLists::of(&self.vault, mailbox).await?;
         let mut tx = self.begin().await?;
         let changed = sqlx::query(UPDATE)
             .bind(mailbox.id.to_string())
@@ -109,7 +108,8 @@ impl MailboxStore for SqliteStore {
             .bind(i64::from(settings.recording_limit_s))
             .bind(settings.greeting.name())
             .bind(mailbox.own_greeting)
-            .bind(addresses)
+            .bind(lists.addresses)
+            .bind(lists.hotwords)
             .bind(mailbox.updated_at.as_unix_millis())
             .execute(&mut *tx)
             .await?;
@@ -150,12 +150,11 @@ fn deed(action: &'static str, id: MailboxId) -> Deed {
     Deed { action, subject: format!("mailbox:{id}"), detail: serde_json::json!({}) }
 }
 
-/// Writes a new mailbox with its addresses as [`seal_addresses`] gives them; `NumberTaken` when
-/// its number has one.
+/// Writes a new mailbox with its sealed lists; `NumberTaken` when its number has one.
 pub(super) async fn insert_mailbox(
     executor: impl SqliteExecutor<'_>,
     mailbox: &StoredMailbox,
-    sealed_addresses: &str,
+    lists: &SealedLists,
 ) -> Result<(), StoreError> {
     let settings = &mailbox.settings;
     let created = sqlx::query(CREATE)
@@ -167,7 +166,8 @@ pub(super) async fn insert_mailbox(
         .bind(i64::from(settings.recording_limit_s))
         .bind(settings.greeting.name())
         .bind(mailbox.own_greeting)
-        .bind(sealed_addresses)
+        .bind(&lists.addresses)
+        .bind(&lists.hotwords)
         .bind(mailbox.version)
         .bind(mailbox.created_at.as_unix_millis())
         .bind(mailbox.updated_at.as_unix_millis())
@@ -209,14 +209,16 @@ impl SqliteStore {
 
     async fn read_mailbox(&self, row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
         let id: String = row.try_get("id")?;
-        let sealed: String = row.try_get("addresses")?;
+        let addresses: String = row.try_get(ADDRESSES)?;
+        let hotwords: String = row.try_get(HOTWORDS)?;
         let mut mailbox = read(row)?;
-        if sealed == NO_ADDRESSES {
+        if addresses == NOTHING && hotwords == NOTHING {
             return Ok(mailbox);
         }
         match opener(&self.vault, mailbox.id).await? {
             Opener::Key(key) => {
-                mailbox.settings.addresses = read_addresses(&key, &id, &sealed)?;
+                mailbox.settings.addresses = read_list(&key, ADDRESSES, &id, &addresses)?;
+                mailbox.settings.hotwords = read_list(&key, HOTWORDS, &id, &hotwords)?;
             }
             // Between the key's end and the row's: it is as good as deleted.
             Opener::Destroyed => {
@@ -242,7 +244,7 @@ async fn erase_everything(
     put_job(tx, Task::EraseGreeting(id), now).await
 }
 
-/// All but the addresses, which are sealed.
+/// All but the lists, which are sealed.
 fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
     let id: String = row.try_get("id")?;
     let wrong = |what| unreadable(format!("mailbox {id}"), what);
@@ -256,6 +258,7 @@ fn read(row: &SqliteRow) -> Result<StoredMailbox, StoreError> {
         quiet_limit_s: row.try_get::<Option<i64>, _>("quiet_limit_s")?.map(|s| s as u32),
         recording_limit_s: row.try_get::<i64, _>("recording_limit_s")? as u32,
         addresses: Vec::new(),
+        hotwords: Vec::new(),
     };
     Ok(StoredMailbox {
         id: id.parse().map_err(|_| wrong("a malformed id"))?,

@@ -6,22 +6,25 @@ use std::sync::Arc;
 use engine_core::id::MailboxId;
 
 use super::unreadable;
+use crate::mailbox::StoredMailbox;
 use crate::notice::Notice;
 use crate::outbox::Channel;
 use crate::store::StoreError;
 use crate::vault::{DataKey, Held, Place, Vault, VaultError, nonce};
 
-/// Stands for no addresses: nothing to seal.
-pub(super) const NO_ADDRESSES: &str = "[]";
+/// Stands for an empty list: nothing to seal.
+pub(super) const NOTHING: &str = "[]";
+pub(super) const ADDRESSES: &str = "addresses";
+pub(super) const HOTWORDS: &str = "hotwords";
 
 /// A column that is sealed, with its row.
 pub(super) const fn message_place<'a>(column: &'a str, id: &'a str) -> Place<'a> {
     Place { table: "messages", column, row: id }
 }
 
-/// The addresses of a mailbox.
-pub(super) const fn addresses_place(id: &str) -> Place<'_> {
-    Place { table: "mailboxes", column: "addresses", row: id }
+/// A list of a mailbox's: its addresses, its hotwords.
+const fn list_place<'a>(column: &'a str, id: &'a str) -> Place<'a> {
+    Place { table: "mailboxes", column, row: id }
 }
 
 /// Seals a text at its place.
@@ -52,14 +55,18 @@ pub(super) async fn opener(vault: &Vault, mailbox: MailboxId) -> Result<Opener, 
     }
 }
 
-/// A mailbox's addresses, read with its key.
-pub(super) fn read_addresses(
+/// A mailbox's list, read with its key.
+pub(super) fn read_list(
     key: &DataKey,
+    column: &str,
     id: &str,
     sealed: &str,
 ) -> Result<Vec<String>, StoreError> {
-    let wrong = |_| unreadable(format!("mailbox {id}"), "malformed addresses");
-    serde_json::from_str(&open(key, addresses_place(id), sealed)?).map_err(wrong)
+    if sealed == NOTHING {
+        return Ok(Vec::new());
+    }
+    let wrong = |_| unreadable(format!("mailbox {id} {column}"), "a malformed list");
+    serde_json::from_str(&open(key, list_place(column, id), sealed)?).map_err(wrong)
 }
 
 /// A mailbox's addresses; none once its key is destroyed.
@@ -68,11 +75,11 @@ pub(super) async fn open_addresses(
     mailbox: MailboxId,
     sealed: &str,
 ) -> Result<Vec<String>, StoreError> {
-    if sealed == NO_ADDRESSES {
+    if sealed == NOTHING {
         return Ok(Vec::new());
     }
     match opener(vault, mailbox).await? {
-        Opener::Key(key) => read_addresses(&key, &mailbox.to_string(), sealed),
+        Opener::Key(key) => read_list(&key, ADDRESSES, &mailbox.to_string(), sealed),
         Opener::Destroyed => Ok(Vec::new()),
     }
 }
@@ -116,18 +123,34 @@ const fn target_place(channel: Channel, notice: &str) -> Place<'_> {
     Place { table: "outbox", column: channel.name(), row: notice }
 }
 
-/// A mailbox's addresses as they are kept.
-pub(super) async fn seal_addresses(
+/// A mailbox's list as it is kept.
+pub(super) async fn seal_list(
     vault: &Vault,
     mailbox: MailboxId,
-    addresses: &[String],
+    column: &str,
+    list: &[String],
 ) -> Result<String, StoreError> {
-    let text = serde_json::to_string(addresses).expect("strings are always JSON");
-    if addresses.is_empty() {
-        return Ok(NO_ADDRESSES.to_owned());
+    let text = serde_json::to_string(list).expect("strings are always JSON");
+    if list.is_empty() {
+        return Ok(NOTHING.to_owned());
     }
     let key = vault.key(mailbox).await?;
-    let seal = |key: Arc<DataKey>| seal(&key, addresses_place(&mailbox.to_string()), &text);
-    // A destroyed key: the mailbox is deleted, and so are its addresses.
-    Ok(key.map_or_else(|| NO_ADDRESSES.to_owned(), seal))
+    let seal = |key: Arc<DataKey>| seal(&key, list_place(column, &mailbox.to_string()), &text);
+    // A destroyed key: the mailbox is deleted, and so are its lists.
+    Ok(key.map_or_else(|| NOTHING.to_owned(), seal))
+}
+
+/// What of a mailbox is sealed, as it is kept.
+pub(super) struct SealedLists {
+    pub(super) addresses: String,
+    pub(super) hotwords: String,
+}
+
+impl SealedLists {
+    pub(super) async fn of(vault: &Vault, mailbox: &StoredMailbox) -> Result<Self, StoreError> {
+        let settings = &mailbox.settings;
+        let addresses = seal_list(vault, mailbox.id, ADDRESSES, &settings.addresses).await?;
+        let hotwords = seal_list(vault, mailbox.id, HOTWORDS, &settings.hotwords).await?;
+        Ok(Self { addresses, hotwords })
+    }
 }

@@ -35,6 +35,9 @@ pub struct Card {
     pub window_max_ms: u32,
     /// Whether the model tells where its words stand.
     pub timestamps: bool,
+    /// Whether the model was trained with text before the transcript (`<|startofprev|>`); prompts
+    /// and hotwords are left out otherwise.
+    pub prompts: bool,
     /// A text that compresses better than this repeats itself.
     pub compression_ratio_max: f32,
     /// A text less likely than this on average is tried again.
@@ -54,6 +57,7 @@ impl Default for Card {
             window_min_ms: 15_000,
             window_max_ms: WINDOW_MS_MAX,
             timestamps: true,
+            prompts: true,
             compression_ratio_max: 2.4,
             logprob_min: -1.0,
             no_speech_max: 0.6,

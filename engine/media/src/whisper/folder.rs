@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 
 use super::card::Card;
@@ -45,6 +46,15 @@ pub enum ModelError {
         path: PathBuf,
         /// What the reader said.
         why: String,
+    },
+    /// A file is not the one that the model was shipped with.
+    #[error(
+        "{} is not the file that {CHECKSUMS_FILE} in its folder names: copy or fetch the model \
+         again (or, if the change is meant, remove {CHECKSUMS_FILE})", .path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
     /// The card asks for what cannot be.
     #[error("{} is wrong: {why}", .path.display())]
@@ -86,6 +96,8 @@ impl ModelError {
     }
 }
 
+/// Checksums of a folder's files, as `sha256sum` writes them; optional.
+pub const CHECKSUMS_FILE: &str = "SHA256SUMS";
 const NEEDED: [&str; 4] = ["model.bin", "config.json", "vocabulary.json", "tokenizer.json"];
 
 /// A checked folder.
@@ -151,6 +163,30 @@ impl ModelFolder {
         Ok(Self { path: path.to_owned(), card, tokenizer, tokens, mels, config })
     }
 
+    /// Checks every file that [`CHECKSUMS_FILE`] in the folder names, where there is one.
+    pub fn verify(&self) -> Result<(), ModelError> {
+        let list = self.path.join(CHECKSUMS_FILE);
+        if !list.is_file() {
+            return Ok(());
+        }
+        let unreadable = |path: &Path, why: std::io::Error| ModelError::Unreadable {
+            path: path.to_owned(),
+            why: why.to_string(),
+        };
+        let text = fs::read_to_string(&list).map_err(|why| unreadable(&list, why))?;
+        for line in text.lines() {
+            let Some((sum, name)) = line.split_once("  ") else { continue };
+            let path = self.path.join(name);
+            let mut file = fs::File::open(&path).map_err(|why| unreadable(&path, why))?;
+            let mut hash = Sha256::new();
+            std::io::copy(&mut file, &mut hash).map_err(|why| unreadable(&path, why))?;
+            if !sum.eq_ignore_ascii_case(&hex(&hash.finalize())) {
+                return Err(ModelError::Changed { path });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the model knows a language by its ISO 639-1 code.
     pub fn knows_language(&self, code: &str) -> bool {
         let known = &self.config.lang_ids;
@@ -170,11 +206,12 @@ impl ModelFolder {
     }
 
     /// Tokens that stand before a transcript whose beginning the model is to believe it has
-    /// written: the end of `prompt` where it is too long, nothing where it is empty.
+    /// written: the end of `prompt` where it is too long, nothing where it is empty or the model was
+    /// not trained with any.
     pub fn prompt(&self, prompt: &str) -> Vec<String> {
         let text = prompt.trim();
         let start = "<|startofprev|>";
-        if text.is_empty() || self.tokenizer.token_to_id(start).is_none() {
+        if text.is_empty() || !self.card.prompts || self.tokenizer.token_to_id(start).is_none() {
             return Vec::new();
         }
         // As the reference writes it: words follow a space.
@@ -227,6 +264,10 @@ impl Tokens {
         let first_timestamp = find("<|notimestamps|>")? + 1;
         Ok(Self { end_of_text, first_timestamp })
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a JSON file of bounded size.

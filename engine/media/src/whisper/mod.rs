@@ -14,7 +14,7 @@ mod reading;
 mod recognizer;
 
 pub use card::{CARD_FILE, Card};
-pub use folder::{ModelError, ModelFolder};
+pub use folder::{CHECKSUMS_FILE, ModelError, ModelFolder};
 #[cfg(feature = "whisper")]
 pub use reading::{Part, Reading};
 #[cfg(feature = "whisper")]
