@@ -21,8 +21,9 @@ use engine_media::mp3::Mp3Encoder;
 use engine_media::resample::{Resampler, resample_all};
 use engine_media::speech::{SpeechDetector, WindowPlan};
 use engine_media::whisper::{Heard, ModelFolder, Recognizer, RecognizerOptions};
-use realfft::RealFftPlanner;
-use realfft::num_complex::Complex;
+use mel_spec::mel::{log_mel_spectrogram, norm_mel};
+use mel_spec::stft::Spectrogram;
+use ndarray::{Array2, s};
 
 const SAMPLES: usize = 160_000;
 const FRAMES: usize = 1_000;
@@ -107,27 +108,17 @@ fn listening(c: &mut Criterion) {
     });
 }
 
-/// The front end as one would write it first: plan and buffers for every frame, dense filters.
-fn naive_mel(pcm: &[f32], filters: &[Vec<f32>]) -> Vec<f32> {
-    let mut out = Vec::new();
-    for frame in 0..FRAMES {
-        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(400);
-        let mut input: Vec<f32> = (0..400)
-            .map(|n| {
-                let at = (frame * 160 + n).wrapping_sub(200);
-                let turn = std::f32::consts::TAU * n as f32 / 400.0;
-                pcm.get(at).copied().unwrap_or(0.0) * (0.5 - 0.5 * turn.cos())
-            })
-            .collect();
-        let mut spectrum = fft.make_output_vec();
-        fft.process(&mut input, &mut spectrum).expect("the buffers are the plan's own");
-        let power: Vec<f32> = spectrum.iter().map(Complex::norm_sqr).collect();
-        out.extend(filters.iter().map(|filter| {
-            let sum: f32 = filter.iter().zip(&power).map(|(w, p)| w * p).sum();
-            sum.max(1e-10).log10()
-        }));
+/// ct2rs's own front end, as `generate_mel_spectrogram` of its `whisper.rs` (0.10) has it.
+fn ct2rs_mel(pcm: &[f32], filters: &Array2<f64>) -> Array2<f32> {
+    let mut spectrogram = Spectrogram::new(400, 160);
+    let mut picture = Array2::zeros((80, 3_000));
+    for (at, hop) in pcm.chunks(160).enumerate() {
+        if let Some(frame) = spectrogram.add(hop) {
+            let mel = norm_mel(&log_mel_spectrogram(&frame, filters)).mapv(|value| value as f32);
+            picture.slice_mut(s![.., at]).assign(&mel.slice(s![.., 0]));
+        }
     }
-    out
+    picture
 }
 
 fn mel(c: &mut Criterion) {
@@ -141,8 +132,8 @@ fn mel(c: &mut Criterion) {
             black_box(out[0])
         });
     });
-    let filters = vec![vec![0.01; 201]; 80];
-    group.bench_function("naive", |b| b.iter(|| naive_mel(&pcm, &filters)));
+    let filters = mel_spec::mel::mel(16_000.0, 400, 80, None, None, false, true);
+    group.bench_function("ct2rs", |b| b.iter(|| ct2rs_mel(&pcm, &filters)));
     group.finish();
 }
 

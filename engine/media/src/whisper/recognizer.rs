@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::align::{pieces, token_times};
 use super::folder::{ModelError, ModelFolder};
 use super::reading::{Part, Reading, compression_ratio};
-use crate::limits::WINDOW_TOKENS_MAX;
+use crate::limits::{SAMPLE_RATE_HZ, WINDOW_TOKENS_MAX};
 use crate::mel::{HOP_SAMPLES, LogMel};
 
 /// Number format of the computation.
@@ -158,12 +158,27 @@ impl Recognizer {
             )));
         }
         let (mel, beam) = (LogMel::new(mels), options.beam.max(1));
-        Ok(Self { mel, folder, whisper, features: Vec::new(), beam })
+        let mut recognizer = Self { mel, folder, whisper, features: Vec::new(), beam };
+        recognizer.warm_up().map_err(|why| recognizer.wrong(why.to_string()))?;
+        Ok(recognizer)
     }
 
     /// The model's folder.
     pub const fn folder(&self) -> &Arc<ModelFolder> {
         &self.folder
+    }
+
+    /// Reads a second of silence, so that the first caller does not wait for what a model does
+    /// only once, and a model that cannot compute is found out at its loading.
+    fn warm_up(&mut self) -> Result<(), RecognizerError> {
+        let silence =
+            Heard { pcm: &[0.0; SAMPLE_RATE_HZ as usize], language: Some("en"), prompt: &[] };
+        let frames = self.folder.card.frames(silence.pcm.len());
+        self.read(&[silence], frames, Manner::default()).map(drop)
+    }
+
+    fn wrong(&self, why: String) -> ModelError {
+        ModelError::Weights { path: self.folder.path.clone(), why }
     }
 
     /// Reads windows that all fit `frames` frames of context, once.
