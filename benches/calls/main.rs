@@ -14,6 +14,7 @@ mod mix;
 mod report;
 mod service;
 mod sip;
+mod texts;
 
 use crate::callers::Callers;
 use crate::media::Media;
@@ -79,12 +80,14 @@ fn main() {
     let mailboxes = service.make_mailboxes(order.mix);
     let media = Media::start();
     let watch = service.watch();
+    let texts = service.texts();
     println!("{} calls a second for {} s, {:?}.", order.rate, order.seconds, order.mix);
     let books = Callers::new(&order, service.sip, &media, mailboxes.numbers()).run();
     let heard = media.finish();
     let settled = service.settle(&mailboxes, books.answered());
     let used = watch.finish();
-    let report = Report { order, books, heard, settled, used };
+    let texts = texts.samples();
+    let report = Report { order, books, heard, settled, texts, used };
     let balanced = report.print();
     service.stop();
     // Whoever runs it in a script learns by the status.

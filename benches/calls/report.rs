@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Order;
 use crate::callers::{Books, Fate};
-use crate::figures::slope;
+use crate::figures::{Samples, slope};
 use crate::media::Heard;
 use crate::service::{Look, Settled};
 
@@ -16,6 +16,7 @@ pub(crate) struct Report {
     pub(crate) books: Books,
     pub(crate) heard: Heard,
     pub(crate) settled: Settled,
+    pub(crate) texts: Samples,
     pub(crate) used: Vec<Look>,
 }
 
@@ -118,6 +119,7 @@ impl Report {
                 "own_lateness_ms": self.heard.own_lateness.json(),
             },
             "messages": { "by_state": self.settled.by_state,
+                "sealed_to_text_ms": self.texts.json(),
                 "settled_after_s": self.settled.took.as_secs_f64() },
             "machine": self.use_of_machine(),
             "counters": self.settled.counters,

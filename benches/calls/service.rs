@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::Order;
 use crate::mix::Mix;
+use crate::texts::Texts;
 
 const MAILBOXES: usize = 50;
 /// How long texts may take after the last call.
@@ -179,6 +180,11 @@ impl Service {
             *sums.entry(name.to_owned()).or_default() += value.parse().unwrap_or(0.0);
         }
         sums
+    }
+
+    /// Watches texts being made.
+    pub(crate) fn texts(&self) -> Texts {
+        Texts::watch(&self.http, &self.key)
     }
 
     /// Looks at the processes once a second until told to finish.
