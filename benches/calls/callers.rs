@@ -34,6 +34,7 @@ enum Timer {
     Bye(u32),
     Vanish,
     GiveUp,
+    Forgotten,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,8 @@ struct Call {
     port: Option<u16>,
     /// The service ended it.
     hung_up_on: bool,
-    vanished: bool,
+    /// Its BYE was answered.
+    confirmed: bool,
 }
 
 /// The books.
@@ -180,7 +182,7 @@ impl<'a> Callers<'a> {
             heard_of: false,
             port: None,
             hung_up_on: false,
-            vanished: false,
+            confirmed: false,
         }));
         self.books.fates.push(None);
         self.open += 1;
@@ -205,7 +207,12 @@ impl<'a> Callers<'a> {
             Some((index, Heard::Status { method: "INVITE", status })) => {
                 self.invite_answered(index, status, &text);
             }
-            Some((index, Heard::Status { method: "BYE", status: 200.. })) => self.over(index),
+            Some((index, Heard::Status { method: "BYE", status: 200.. })) => {
+                if let Some(Some(call)) = self.calls.get_mut(index) {
+                    call.confirmed = true;
+                }
+                self.over(index);
+            }
             Some((index, Heard::Bye)) => {
                 self.send(&sip::ok(&text));
                 if let Some(Some(call)) = self.calls.get_mut(index) {
@@ -310,12 +317,11 @@ impl<'a> Callers<'a> {
             }
             (Timer::Bye(doubled), State::Ending) => self.bye(index, doubled),
             (Timer::Vanish, State::Up) => {
-                call.vanished = true;
                 call.state = State::Ending;
                 self.leave(index);
-                self.set(VANISHED_MAX, index, Timer::GiveUp);
+                self.set(VANISHED_MAX, index, Timer::Forgotten);
             }
-            (Timer::GiveUp, State::Ending) => self.over(index),
+            (Timer::Forgotten, State::Ending) => self.over(index),
             _ => {}
         }
     }
@@ -347,8 +353,7 @@ impl<'a> Callers<'a> {
         if call.fate == Fate::Answered {
             self.up -= 1;
             self.books.hung_up_on += usize::from(call.hung_up_on);
-            let is_confirmed = call.hung_up_on || call.state == State::Ending && !call.vanished;
-            self.books.unconfirmed += usize::from(!is_confirmed);
+            self.books.unconfirmed += usize::from(!call.hung_up_on && !call.confirmed);
         }
         call.state = State::Over;
         self.open -= 1;

@@ -83,9 +83,9 @@ fn main() {
     let texts = service.texts();
     println!("{} calls a second for {} s, {:?}.", order.rate, order.seconds, order.mix);
     let books = Callers::new(&order, service.sip, &media, mailboxes.numbers()).run();
+    let used = watch.finish();
     let heard = media.finish();
     let settled = service.settle(&mailboxes, books.answered());
-    let used = watch.finish();
     let texts = texts.samples();
     let report = Report { order, books, heard, settled, texts, used };
     let balanced = report.print();

@@ -21,8 +21,9 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// One of the service's counters; a number that equals none if it is not told.
     fn counter(&self, name: &str) -> f64 {
-        self.settled.counters.get(name).copied().unwrap_or(0.0)
+        self.settled.counters.get(name).copied().unwrap_or(f64::NAN)
     }
 
     fn calls(&self) -> Value {
@@ -67,6 +68,7 @@ impl Report {
             ),
             ("the kernel dropped nothing", self.counter("rusuden_rtp_kernel_dropped_total") == 0.0),
             ("no packet was lost", self.counter("rusuden_rtp_lost_total") == 0.0),
+            ("every end was confirmed", self.books.unconfirmed == 0),
             (
                 "no call is left",
                 self.counter("rusuden_rtp_calls") == 0.0
@@ -93,7 +95,7 @@ impl Report {
             },
             "cpu_share": (last.cpu_seconds - first.cpu_seconds) / placed,
             "cpu_ms_per_answered_call": 1e3 * (last.cpu_seconds - first.cpu_seconds) / calls,
-            "readers_cpu_ms_per_answered_call": 1e3 * last.readers_cpu_seconds / calls,
+            "readers_cpu_ms_per_answered_call": 1e3 * (last.readers_cpu_seconds - first.readers_cpu_seconds) / calls,
         })
     }
 

@@ -12,13 +12,13 @@ mod key;
 mod log;
 mod metrics;
 mod output;
+mod reader;
 mod receipt;
 mod serve;
 mod transcribe;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser;
 
 #[global_allocator]
@@ -48,7 +48,6 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         cli::Command::Key(arguments) => key::run(&arguments),
         cli::Command::Receipt(arguments) => receipt::run(&arguments),
         cli::Command::Audit(arguments) => audit::run(&arguments),
-        cli::Command::Reader => engine_media::reader::serve()
-            .context("this command is started by `rusuden serve`, with a line to it"),
+        cli::Command::Reader => reader::run(),
     }
 }

@@ -4,6 +4,7 @@
 //! that nobody is answered before everything behind the answer is there. Stop: the same backwards,
 //! each part drained before the one that it feeds.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use engine_media::sounds::Sounds;
 use ingress::rtp::{ShardDeps, Shards};
 use ingress::sip::{self, LocalAddress, SipDeps, SipHandle, SipServer as _, Transport};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -125,12 +127,27 @@ impl Centre {
         &self.plane
     }
 
-    /// Puts the configured model into service while calls go on.
-    async fn reload(&self, config: &Config) -> anyhow::Result<()> {
+    /// Puts the configured model into service while calls go on. `stop` ends it early.
+    async fn reload(
+        &self,
+        config: &Config,
+        stop: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<Reloaded> {
         let settings = engine_config(config, &self.data_dir)?;
         let engine = Arc::clone(&self.engine);
-        tokio::task::spawn_blocking(move || engine.replace(&settings)).await??;
-        Ok(())
+        let mut replacing = tokio::task::spawn_blocking(move || engine.replace(&settings));
+        tokio::select! {
+            replaced = &mut replacing => {
+                replaced??;
+                Ok(Reloaded::Done)
+            }
+            stopped = stop => {
+                self.engine.stop_replacing();
+                // Whatever comes of it: it holds the engine until it has ended.
+                let _ = replacing.await?;
+                stopped.map(|()| Reloaded::Stopped)
+            }
+        }
     }
 
     /// Stops gently within `limit`: callers finish, recordings become messages, mails leave. What
@@ -162,6 +179,13 @@ impl Centre {
         info!(?calls, "Rusuden has stopped.");
         Ok(())
     }
+}
+
+/// How reading the configuration anew ended.
+enum Reloaded {
+    Done,
+    /// The service is to stop.
+    Stopped,
 }
 
 /// `[engine]`, with the embedded model laid out where no other is named.
@@ -216,12 +240,14 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     let limit = config.stop_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        // From here on a SIGHUP is a wish and no end.
+        let hangup = signal(SignalKind::hangup())?;
         let centre = Centre::start(config).await?;
         info!(http = %centre.http(), "Rusuden is ready.");
         if arguments.announce {
             announce(&centre);
         }
-        serve_until_stop(&centre, arguments).await?;
+        serve_until_stop(&centre, arguments, hangup).await?;
         info!("Stopping: calls under way are finished first. A second signal ends at once.");
         tokio::select! {
             stopped = centre.stop(limit) => stopped,
@@ -250,9 +276,11 @@ fn announce(centre: &Centre) {
 }
 
 /// Serves until a signal to stop; on SIGHUP the configuration is read anew.
-async fn serve_until_stop(centre: &Centre, arguments: &ServeArguments) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn serve_until_stop(
+    centre: &Centre,
+    arguments: &ServeArguments,
+    mut hangup: Signal,
+) -> anyhow::Result<()> {
     let stop = wait_for_stop();
     tokio::pin!(stop);
     loop {
@@ -261,18 +289,21 @@ async fn serve_until_stop(centre: &Centre, arguments: &ServeArguments) -> anyhow
             _ = hangup.recv() => {}
         }
         let reloaded = match Config::read(arguments) {
-            Ok(config) => centre.reload(&config).await,
+            Ok(config) => centre.reload(&config, &mut stop).await,
             Err(why) => Err(why),
         };
         match reloaded {
-            Ok(()) => info!("[engine] was read anew; other sections hold from the next start on."),
+            Ok(Reloaded::Stopped) => return Ok(()),
+            Ok(Reloaded::Done) => info!(
+                "[engine] was read anew; its listeners and live, and all other sections, hold from \
+                 the next start on."
+            ),
             Err(why) => error!("[engine] stays as it was: {why:#}"),
         }
     }
 }
 
 async fn wait_for_stop() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

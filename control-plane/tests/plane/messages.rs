@@ -77,7 +77,8 @@ async fn text_and_segments_are_given_alone() {
     let second = &segments["segments"][1];
     assert_eq!(marked(second), [("time".to_owned(), "十時".to_owned(), 0, 2)]);
     let time = &second["marks"][0];
-    assert_eq!((&time["value"], &time["confidence"]), (&"10:00".into(), &second["confidence"]));
+    // Of the morning or of the evening?
+    assert_eq!((&time["value"], &time["confidence"]), (&Value::Null, &second["confidence"]));
     centre.stop().await;
 }
 

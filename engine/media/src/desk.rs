@@ -29,6 +29,8 @@ struct State {
     texts: HashMap<Take, Text>,
     next_take: u64,
     waiting: usize,
+    /// Readers that can take a batch.
+    able: usize,
     stopping: bool,
 }
 
@@ -63,6 +65,7 @@ impl Desk {
             texts: HashMap::new(),
             next_take: 0,
             waiting: 0,
+            able: readers,
             stopping: false,
         };
         Self {
@@ -168,6 +171,46 @@ impl Desk {
     /// Whether it is.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().stopping
+    }
+
+    /// Takes a batch back that nobody has begun to read.
+    pub(crate) fn give_back(&self, batch: Batch<Job>) {
+        let mut state = self.lock();
+        state.batcher.handle(self.now(), Input::Done(batch.ticket));
+        for window in batch.windows {
+            if state.texts.contains_key(&window.payload.take) {
+                state.give(self.now(), window.payload, window.lane);
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A reader can take no batch for the time being.
+    pub(crate) fn lose_reader(&self) {
+        let mut state = self.lock();
+        state.able = state.able.saturating_sub(1);
+    }
+
+    /// It can again.
+    pub(crate) fn find_reader(&self) {
+        self.lock().able += 1;
+    }
+
+    /// A reader tried to come back and could not. Where no other is left, nobody waits any longer:
+    /// whoever wants a text asks again later, perhaps of another model.
+    pub(crate) fn despair(&self, why: &str) {
+        let mut state = self.lock();
+        if state.able > 0 || state.stopping {
+            return;
+        }
+        let takes: Vec<Take> = state.texts.keys().copied().collect();
+        let mut done = Vec::new();
+        for take in takes {
+            done.extend(state.fail(self.now(), take, why));
+        }
+        drop(state);
+        tell(done);
     }
 
     /// Brings a batch's readings back, or why there are none.
@@ -295,8 +338,11 @@ impl State {
         if job.failures >= READ_ATTEMPTS {
             return self.fail(now, job.take, why);
         }
-        if self.texts.contains_key(&job.take) {
-            self.give(now, job, Lane::Rerun);
+        let text = self.texts.get(&job.take)?;
+        if text.failed.is_none() {
+            // A file's windows stay behind callers'.
+            let lane = if text.is_file { Lane::File } else { Lane::Rerun };
+            self.give(now, job, lane);
         }
         None
     }

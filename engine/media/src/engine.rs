@@ -63,6 +63,7 @@ pub struct Engine {
     clerk: Arc<Clerk>,
     reader: Option<ReaderProgram>,
     losses: Losses,
+    no_more_models: AtomicBool,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -72,7 +73,7 @@ impl Engine {
     pub fn start(config: &EngineConfig, lines: EngineLines) -> Result<Self, EngineError> {
         let EngineLines { live, work, files, partials, hotwords, reader } = lines;
         let losses = Losses::default();
-        let (service, readers) = open(config, reader.as_ref(), &losses)?;
+        let (service, readers) = open(config, reader.as_ref(), &losses, &|| false)?;
         let services = Arc::new(InService::new(service));
         let stopping = Arc::new(AtomicBool::new(false));
         let listener = Listener::new(
@@ -85,7 +86,9 @@ impl Engine {
         .map_err(|why| EngineError::Thread(why.to_string()))?;
         let clerk = Arc::new(Clerk::new(Arc::clone(&services)));
         let (desks, threads) = (Mutex::default(), Mutex::default());
-        let engine = Self { services, desks, clerk, reader, losses, stopping, threads };
+        let no_more_models = AtomicBool::new(false);
+        let engine =
+            Self { services, desks, clerk, reader, losses, no_more_models, stopping, threads };
         engine.spawn("listen".to_owned(), move || listener.run(&live, &work))?;
         for number in 0..FILE_CLERKS {
             let (clerk, files) = (Arc::clone(&engine.clerk), files.clone());
@@ -102,10 +105,16 @@ impl Engine {
     ///
     /// Of the configuration, `listeners`, `live` and the program for readers stay as they were.
     pub fn replace(&self, config: &EngineConfig) -> Result<(), EngineError> {
-        let (service, readers) = open(config, self.reader.as_ref(), &self.losses)?;
+        let is_over = || self.no_more_models.load(Ordering::Relaxed);
+        let (service, readers) = open(config, self.reader.as_ref(), &self.losses, &is_over)?;
         self.begin(&service, readers)?;
         self.services.replace(service);
         Ok(())
+    }
+
+    /// Gives up a [`Engine::replace`] under way: the service is about to stop.
+    pub fn stop_replacing(&self) {
+        self.no_more_models.store(true, Ordering::Relaxed);
     }
 
     /// Sets a service's readers to work.
@@ -205,6 +214,7 @@ fn open(
     config: &EngineConfig,
     program: Option<&ReaderProgram>,
     losses: &Losses,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<(Service, Vec<Reader>), EngineError> {
     config.check()?;
     let folder = Arc::new(ModelFolder::open(&config.model_dir)?);
@@ -213,7 +223,8 @@ fn open(
         program: program.filter(|_| config.isolate).cloned(),
         patience: config.patience(),
     };
-    let readers = Reader::load(&folder, &config.recognizers(or_cores(0)), &options, losses)?;
+    let readers =
+        Reader::load(&folder, &config.recognizers(or_cores(0)), &options, losses, is_over)?;
     Ok((Service::new(folder, readers.len(), config.batch_max), readers))
 }
 

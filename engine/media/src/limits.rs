@@ -56,6 +56,12 @@ pub const TAKE_WINDOWS_MAX: usize = 16;
 pub const READ_ATTEMPTS: u8 = 3;
 /// Longest head of a frame between the engine and a reader's process.
 pub const READER_HEAD_BYTES_MAX: usize = 32 << 20;
+/// Longest that a reader's process may take to load its model: a large one from a slow disk.
+pub const READER_LOAD_MAX: Duration = Duration::from_mins(5);
+/// So many batches that a reader's model refuses one after the other cost it its process.
+pub const READER_REFUSALS_MAX: u32 = 2;
+/// Longest wait for a killed process to be gone.
+pub const READER_END_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for a reader's process before it is looked whether the engine stops.
 pub const READER_POLL: Duration = Duration::from_millis(100);
 /// Pause before a reader's process is started again after that failed; doubled each time.

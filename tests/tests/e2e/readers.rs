@@ -26,7 +26,12 @@ fn readers(service: &Service) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap();
     let children = tasks.filter_map(Result::ok).map(|task| task.path().join("children"));
     let lists = children.filter_map(|path| fs::read_to_string(path).ok());
-    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let pids =
+        lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    // One that is dead has no command line any more.
+    let lives =
+        |pid: &String| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| !l.is_empty());
+    pids.filter(lives).collect()
 }
 
 fn signal(name: &str, pid: &str) {

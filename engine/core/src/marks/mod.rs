@@ -22,7 +22,7 @@ pub enum MarkKind {
     /// A day or month. Its value is as XML Schema writes it: `2026-11-23`, `--11-23` without the
     /// year, `---23` without the month, `--11` without the day; none for 「明日」 and weekdays.
     Date,
-    /// A time of day; its value is `15:30`.
+    /// A time of day. Its value is `15:30`; none for 「3時」 with neither 午前 nor 午後.
     Time,
     /// Any other number; its value is its digits.
     Number,
@@ -102,13 +102,35 @@ const MONTHS_ENGLISH: &[&str] = &[
 /// Things that kanji numerals may count; with others they are too often part of a word.
 const COUNTERS: &[&str] =
     &["人", "名", "枚", "台", "個", "箱", "本", "回", "冊", "件", "泊", "階", "号", "時間"];
+/// What begins like a count and is a word.
+const NO_COUNTS: &[&str] = &["本木", "本松", "人前", "人称", "回忌", "階堂"];
+/// What stands behind 日, 月, 年 where a length of time is meant, or part of a word.
+const LENGTHS: &[&str] = &[
+    "間",
+    "前",
+    "後",
+    "以内",
+    "以上",
+    "ほど",
+    "程",
+    "ぐらい",
+    "くらい",
+    "目",
+    "中",
+    "も",
+    "市",
+    "分",
+    "ごと",
+];
+/// What begins like a time of day and is a word.
+const NO_TIMES: &[&str] = &["時間", "時的", "時停止", "時保留", "時不在", "時預", "時帰国"];
 /// Between the groups of a telephone number.
 const SEPARATORS: &[char] = &['-', '‐', '–', '−', 'ー', 'の', ' '];
 
 /// Marks a text of a language (ISO 639-1).
 pub fn marks(text: &str, language: &str) -> Vec<Mark> {
+    let names = names::find(text, language);
     let text: Vec<char> = text.chars().map(narrow).collect();
-    let names = names::find(&text, language);
     let mut names = names.into_iter().peekable();
     let mut marks: Vec<Mark> = Vec::new();
     let mut at = 0;
@@ -126,7 +148,8 @@ pub fn marks(text: &str, language: &str) -> Vec<Mark> {
         }
         let found = if starts_inside_a_word(&text, at) { None } else { find(&text[at..]) };
         let Some((length, kind, value)) = found else {
-            at += 1;
+            // The rest of a number that is none is none either: 四十九日.
+            at += numeral(&text[at..]).map_or(1, |number| number.length);
             continue;
         };
         marks.push(Mark { start: at, end: at + length, kind, value: value.map(Private::new) });
@@ -135,10 +158,20 @@ pub fn marks(text: &str, language: &str) -> Vec<Mark> {
     marks
 }
 
-/// Latin letters and digits that go on from the character before.
+/// Latin letters and digits that go on from the character before, and what follows a decimal point.
 fn starts_inside_a_word(text: &[char], at: usize) -> bool {
-    let before = at.checked_sub(1).and_then(|before| text.get(before));
-    before.is_some_and(char::is_ascii_alphanumeric) && text[at].is_ascii_alphanumeric()
+    let before = |count: usize| at.checked_sub(count).and_then(|before| text.get(before));
+    let goes_on = before(1).is_some_and(char::is_ascii_alphanumeric);
+    let is_decimal = before(1) == Some(&'.') && before(2).is_some_and(char::is_ascii_digit);
+    (goes_on || is_decimal) && text[at].is_ascii_alphanumeric()
+}
+
+/// The number at the text's start, unless a decimal point makes it another.
+fn whole(text: &[char]) -> Option<Numeral> {
+    numeral(text).filter(|number| {
+        let behind = |count: usize| text.get(number.length + count);
+        behind(0) != Some(&'.') || !behind(1).is_some_and(char::is_ascii_digit)
+    })
 }
 
 /// Full width to ASCII, Latin to lower case: one character stays one.
@@ -187,6 +220,9 @@ fn phone(text: &[char]) -> Option<Found> {
         digits.extend(group.iter().map(|digit| char::from(b'0' + *digit)));
         end = at + group.len();
         at = end;
+        if digits.len() >= phone_digits(&digits, is_international) {
+            break;
+        }
         if !text.get(at).is_some_and(|c| SEPARATORS.contains(c)) {
             break;
         }
@@ -202,6 +238,15 @@ fn phone(text: &[char]) -> Option<Found> {
     }
     let value = if is_international { format!("+{digits}") } else { digits };
     Some((end, MarkKind::PhoneNumber, Some(value)))
+}
+
+/// How many digits a Japanese number that begins so has.
+fn phone_digits(digits: &str, is_international: bool) -> usize {
+    let (prefix, country) = if is_international { ("81", 2) } else { ("0", 1) };
+    let Some(rest) = digits.strip_prefix(prefix) else { return usize::MAX };
+    // 090, 080, 070, 060, 050, 020: one digit more. 0120 and the like are as long as the others.
+    let is_long = matches!(rest.as_bytes(), [b'2' | b'5'..=b'9', b'0', ..]);
+    country + if is_long { 10 } else { 9 }
 }
 
 fn date(text: &[char]) -> Option<Found> {
@@ -230,8 +275,10 @@ fn calendar(text: &[char]) -> Option<Found> {
     let mut take = |unit: char, range: std::ops::RangeInclusive<u64>| {
         let Numeral { value, length } = numeral(&text[at..])?;
         let fits = range.contains(&value) && text.get(at + length) == Some(&unit);
-        // 「3日間」「3年前」「3ヶ月」 are lengths of time.
-        let is_length = matches!(text.get(at + length + 1), Some('間' | '前' | '後'));
+        // 「3日間」「3年前」「二三日」 are lengths of time.
+        let behind = text.get(at + length + 1..).unwrap_or_default();
+        let is_length = LENGTHS.iter().any(|word| starts(behind, word))
+            || text[at..].starts_with(&['二', '三', '日']);
         (fits && !is_length).then(|| {
             at += length + 1;
             value
@@ -262,7 +309,7 @@ fn english_date(text: &[char]) -> Option<Found> {
     if text.get(name) != Some(&' ') {
         return None;
     }
-    let day = numeral(&text[name + 1..]).filter(|day| (1..=31).contains(&day.value))?;
+    let day = whole(&text[name + 1..]).filter(|day| (1..=31).contains(&day.value))?;
     let end = name + 1 + day.length;
     let ordinal = one_of(&text[end..], &["st", "nd", "rd", "th"]).unwrap_or(0);
     let value = format!("--{month:02}-{:02}", day.value);
@@ -274,36 +321,64 @@ fn time(text: &[char]) -> Option<Found> {
     let morning = one_of(text, &["午前"]);
     let afternoon = one_of(text, &["午後"]);
     let from = morning.or(afternoon).unwrap_or(0);
-    let hour = numeral(&text[from..]).filter(|hour| hour.value <= 24)?;
-    let mut at = from + hour.length;
-    let mut minute = 0;
-    let mut is_afternoon = afternoon.is_some();
-    if text.get(at) == Some(&'時') && text.get(at + 1) != Some(&'間') {
-        at += 1;
-        if text.get(at) == Some(&'半') {
-            (minute, at) = (30, at + 1);
-        } else if let Some(more) = numeral(&text[at..]).filter(|more| more.value < 60)
-            && text.get(at + more.length) == Some(&'分')
-        {
-            (minute, at) = (more.value, at + more.length + 1);
-        }
-    } else {
-        let colon = text.get(at) == Some(&':');
-        if colon {
-            let more = numeral(&text[at + 1..]).filter(|n| n.length == 2 && n.value < 60)?;
-            (minute, at) = (more.value, at + 3);
-        }
-        let gap = usize::from(text.get(at) == Some(&' '));
-        let half = one_of(&text[at + gap..], &["am", "pm", "a.m.", "p.m.", "o'clock"]);
-        if let Some(length) = half {
-            is_afternoon |= text[at + gap] == 'p';
-            at += gap + length;
-        } else if !colon {
+    let hour = whole(&text[from..]).filter(|hour| hour.value <= 24)?;
+    let behind = from + hour.length;
+    let (end, minute, half) = if text.get(behind) == Some(&'時') {
+        if NO_TIMES.iter().any(|word| starts(&text[behind..], word)) {
             return None;
         }
+        let (more, minute) = japanese_minute(&text[behind + 1..]);
+        let half = morning.map(|_| Half::Morning).or(afternoon.map(|_| Half::Afternoon));
+        (behind + 1 + more, minute, half)
+    } else {
+        let (more, minute, half) = english_clock(&text[behind..])?;
+        (behind + more, minute, half)
+    };
+    let hour = match (half, hour.value) {
+        (Some(Half::Morning), 12) => Some(0),
+        (Some(Half::Afternoon), hour @ 0..12) => Some(hour + 12),
+        // 「3時」 may be either.
+        (None, 1..=12) => None,
+        (_, hour) => Some(hour),
+    };
+    Some((end, MarkKind::Time, hour.map(|hour| format!("{hour:02}:{minute:02}"))))
+}
+
+/// Which half of the day.
+#[derive(Debug, Clone, Copy)]
+enum Half {
+    Morning,
+    Afternoon,
+}
+
+/// What follows 時: characters, minute.
+fn japanese_minute(text: &[char]) -> (usize, u64) {
+    if text.first() == Some(&'半') {
+        return (1, 30);
     }
-    let hour = if is_afternoon && hour.value < 12 { hour.value + 12 } else { hour.value };
-    Some((at, MarkKind::Time, Some(format!("{hour:02}:{minute:02}"))))
+    match numeral(text).filter(|more| more.value < 60) {
+        Some(more) if text.get(more.length) == Some(&'分') => (more.length + 1, more.value),
+        _ => (0, 0),
+    }
+}
+
+/// What follows the hour in English: characters, minute, half of the day. `None`: it is no hour.
+fn english_clock(text: &[char]) -> Option<(usize, u64, Option<Half>)> {
+    let (mut at, mut minute) = (0, 0);
+    if text.first() == Some(&':') {
+        let more = numeral(&text[1..]).filter(|n| n.length == 2 && n.value < 60)?;
+        (minute, at) = (more.value, 3);
+    }
+    let gap = usize::from(text.get(at) == Some(&' '));
+    let Some(length) = one_of(&text[at + gap..], &["am", "pm", "a.m.", "p.m.", "o'clock"]) else {
+        return (at > 0).then_some((at, minute, None));
+    };
+    let half = match text[at + gap] {
+        'a' => Some(Half::Morning),
+        'p' => Some(Half::Afternoon),
+        _ => None,
+    };
+    Some((at + gap + length, minute, half))
 }
 
 /// 「12,300円」「3万円」 "$5" "20 dollars".
@@ -314,7 +389,7 @@ fn amount(text: &[char]) -> Option<Found> {
         _ => None,
     };
     let from = usize::from(prefix.is_some());
-    let Numeral { value, length } = numeral(&text[from..])?;
+    let Numeral { value, length } = whole(&text[from..])?;
     let at = from + length;
     let gap = usize::from(text.get(at) == Some(&' '));
     let units = [(&["円", "yen"][..], "JPY"), (&["ドル", "dollars", "dollar"][..], "USD")];
@@ -326,10 +401,12 @@ fn amount(text: &[char]) -> Option<Found> {
 }
 
 fn number(text: &[char]) -> Option<Found> {
-    let Numeral { value, length } = numeral(text)?;
+    let Numeral { value, length } = whole(text)?;
     // Written in kanji it counts something, or it is a word.
     let is_arabic = text[0].is_ascii_digit();
-    if !is_arabic && one_of(&text[length..], COUNTERS).is_none() {
+    let behind = &text[length..];
+    let counts = one_of(behind, COUNTERS).is_some() && one_of(behind, NO_COUNTS).is_none();
+    if !is_arabic && !counts {
         return None;
     }
     // The digits as they stand, where they are a string and no quantity: 「0011」.
@@ -377,6 +454,20 @@ mod tests {
         ] {
             check(text, "ja", &mark(words, value));
         }
+        check(
+            "0312345678の3番",
+            "ja",
+            &[("0312345678", "phone_number", "0312345678"), ("3", "number", "3")],
+        );
+        check(
+            "090-1234-5678の3時、0120-123-456",
+            "ja",
+            &[
+                ("090-1234-5678", "phone_number", "09012345678"),
+                ("3時", "time", ""),
+                ("0120-123-456", "phone_number", "0120123456"),
+            ],
+        );
         // Too short to be one, and an order number of twelve digits.
         check("03-1234です。", "ja", &[("03", "number", "03"), ("1234", "number", "1234")]);
         check("012345678901番", "ja", &[("012345678901", "number", "012345678901")]);
@@ -445,9 +536,14 @@ mod tests {
 
     #[test]
     fn words_with_numerals_in_them_are_left_alone() {
-        for text in
-            ["一緒に千葉へ。", "一度、万が一に。", "三田と五反田。", "十分です。", "ABC123X"]
-        {
+        for text in [
+            "一緒に千葉へ。",
+            "一度、万が一に。",
+            "三田と五反田。",
+            "六本木の二本松。",
+            "十分です。",
+            "ABC123X",
+        ] {
             let found = shown(text, "ja");
             assert!(found.iter().all(|(_, kind, _)| *kind == "name"), "{text}: {found:?}");
         }
@@ -465,6 +561,15 @@ mod tests {
             "ja",
             &[("明日", "date", ""), ("佐々木", "name", ""), ("田中一郎", "name", "")],
         );
+        for none in [
+            "同様に、仕様と模様。最近様子が変で。",
+            "ご本人様、ご担当者様、弟さん、2名様。",
+            "確認といいますか",
+        ] {
+            let found = shown(none, "ja");
+            assert!(found.iter().all(|(_, kind, _)| *kind != "name"), "{none}: {found:?}");
+        }
+        check("This is regarding you. This is Mary calling.", "en", &[("Mary", "name", "")]);
         check("This is Mr. Green, this is about", "en", &[("Green", "name", "")]);
         check(
             "Hello, this is John Smith, calling Mr. Brown at 5 pm",

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{RELATIVE_DAYS, one_of, starts};
+use super::{RELATIVE_DAYS, numerals, one_of, starts};
 
 /// What follows a name.
 const BEHIND: &[&str] = &[
@@ -18,7 +18,19 @@ const BEHIND: &[&str] = &[
     "ちゃん",
     "くん",
 ];
-/// What precedes a name in English; the text is in lower case.
+/// What makes a word of the title before it.
+const NO_TITLES: &[&str] = &[
+    "様子",
+    "様式",
+    "様々",
+    "様相",
+    "様態",
+    "と言いますか",
+    "といいますか",
+    "と言いますと",
+    "といいますと",
+];
+/// What precedes a name in English; in lower case.
 const BEFORE_ENGLISH: &[&str] =
     &["this is ", "my name is ", "mr. ", "mr ", "mrs. ", "mrs ", "ms. ", "ms ", "dr. ", "dr "];
 /// Words in the place of a name that are none.
@@ -29,11 +41,14 @@ const NO_NAMES: &[&str] = &[
     "母",
     "兄",
     "姉",
+    "弟",
+    "妹",
     "奥",
     "孫",
     "神",
     "王",
     "嬢",
+    "子",
     "息子",
     "娘",
     "何",
@@ -46,14 +61,12 @@ const NO_NAMES: &[&str] = &[
     "祖母",
     "殿",
     "連",
-    "医者",
-    "患者",
     "担当",
     "貴方",
     "看護師",
-    "業者",
-    "店員",
     "生徒",
+    "主人",
+    "本人",
     "疲れ",
     "苦労",
     "世話",
@@ -64,66 +77,106 @@ const NO_NAMES: &[&str] = &[
     "赤",
     "隣",
     "大家",
+    "同",
+    "仕",
+    "模",
+    "多",
+    "異",
+    "左",
+    "有",
+    "一",
+    "上",
+    "神",
+    "王",
+    "陰",
+    "愁傷",
+    "院長",
+    "校長",
+    "園長",
+    "担任",
+    "主治医",
+    "先方",
+    "相手",
+    "上司",
+    "部下",
+    "姫",
 ];
-const NO_NAMES_ENGLISH: &[&str] =
-    &["mr", "mrs", "ms", "dr", "a", "an", "the", "your", "my", "about", "for", "to", "it", "not"];
+/// Ends of words that name what somebody is, not who.
+const NO_NAMES_END: &[char] = &['者', '名', '員', '社', '店', '長', '医'];
+const ENGLISH_TITLES: &[&str] = &["Mr", "Mrs", "Ms", "Dr"];
 /// Longest name, in characters.
 const NAME_MAX: usize = 8;
 
 /// Names in a text, in order.
-pub(super) fn find(text: &[char], language: &str) -> Vec<Range<usize>> {
-    if language == "en" { english(text) } else { japanese(text) }
+pub(super) fn find(text: &str, language: &str) -> Vec<Range<usize>> {
+    let text: Vec<char> = text.chars().collect();
+    if language == "en" { english(&text) } else { japanese(&text) }
 }
 
 fn japanese(text: &[char]) -> Vec<Range<usize>> {
     let mut names = Vec::new();
     for end in 1..text.len() {
-        if !BEHIND.iter().any(|title| starts(&text[end..], title)) {
+        let behind = &text[end..];
+        let is_title = BEHIND.iter().any(|title| starts(behind, title))
+            && !NO_TITLES.iter().any(|word| starts(behind, word));
+        if !is_title {
             continue;
         }
-        let run = |is: fn(char) -> bool| text[..end].iter().rev().take_while(|c| is(**c)).count();
+        let run = |is: fn(char) -> bool| {
+            text[..end].iter().rev().take(NAME_MAX + 3).take_while(|c| is(**c)).count()
+        };
         let length = run(is_kanji).max(run(is_katakana));
         let mut start = end - length;
         // 「明日山田様が」
         start += one_of(&text[start..end], RELATIVE_DAYS).unwrap_or(0);
-        let word: String = text[start..end].iter().collect();
-        if (1..=NAME_MAX).contains(&(end - start)) && !NO_NAMES.contains(&word.as_str()) {
+        if is_name(&text[start..end]) {
             names.push(start..end);
         }
     }
     names
 }
 
+fn is_name(name: &[char]) -> bool {
+    let word: String = name.iter().collect();
+    (1..=NAME_MAX).contains(&name.len())
+        && !NO_NAMES.contains(&word.as_str())
+        && !name.last().is_some_and(|last| NO_NAMES_END.contains(last))
+        // 「三名様」; yet 「三木様」「一条様」.
+        && !numerals::numeral(name).is_some_and(|number| number.length == name.len())
+}
+
 fn english(text: &[char]) -> Vec<Range<usize>> {
+    let lower: Vec<char> = text.iter().map(char::to_ascii_lowercase).collect();
     let is_start = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric();
     let mut names: Vec<Range<usize>> = Vec::new();
     for at in (0..text.len()).filter(|at| is_start(*at)) {
-        let Some(before) = BEFORE_ENGLISH.iter().find(|word| starts(&text[at..], word)) else {
+        let Some(before) = BEFORE_ENGLISH.iter().find(|word| starts(&lower[at..], word)) else {
             continue;
         };
         let start = at + before.chars().count();
-        let first = word(&text[start..]);
+        let first = capitalised(&text[start..]);
         if first == 0 || names.last().is_some_and(|last| start < last.end) {
             continue;
         }
         let name: String = text[start..start + first].iter().collect();
-        if NO_NAMES_ENGLISH.contains(&name.as_str()) {
+        if ENGLISH_TITLES.contains(&name.as_str()) {
             continue;
         }
-        // A second word is the surname where the sentence ends behind it.
         let second = match text.get(start + first) {
-            Some(' ') => word(&text[start + first + 1..]),
+            Some(' ') => capitalised(&text[start + first + 1..]),
             _ => 0,
         };
-        let end = start + first + 1 + second;
-        let is_surname = second > 0 && text.get(end).is_none_or(|c| matches!(c, ',' | '.'));
-        names.push(start..if is_surname { end } else { start + first });
+        let end = start + first + if second > 0 { 1 + second } else { 0 };
+        names.push(start..end);
     }
     names
 }
 
-/// Length of the Latin word at the text's start.
-fn word(text: &[char]) -> usize {
+/// Length of the Latin word with a capital at the text's start.
+fn capitalised(text: &[char]) -> usize {
+    if !text.first().is_some_and(char::is_ascii_uppercase) {
+        return 0;
+    }
     text.iter().take_while(|c| c.is_ascii_alphabetic() || **c == '\'').count()
 }
 

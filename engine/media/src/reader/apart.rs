@@ -9,16 +9,17 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_core::manner::Manner;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::wire::{self, Answer, Hello, Told};
-use crate::limits::READER_POLL;
-use crate::whisper::{Heard, ModelFolder, Reading, Recognizer};
+use crate::limits::{READER_END_MAX, READER_POLL};
+use crate::whisper::{Heard, ModelError, ModelFolder, Reading, Recognizer};
 
 /// What is run as a reader; it must call [`serve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,17 @@ pub(super) enum ApartError {
     Lost(String),
 }
 
+impl ApartError {
+    /// As the reason why the model in this folder cannot be used.
+    pub(super) fn of(self, path: &Path) -> ModelError {
+        let path = path.to_owned();
+        match self {
+            Self::Refused(why) => ModelError::Weights { path, why },
+            Self::Lost(why) => ModelError::Reader { path, why },
+        }
+    }
+}
+
 /// A running process; killed when dropped.
 pub(super) struct Apart {
     child: Child,
@@ -50,8 +62,9 @@ impl Apart {
     /// Starts one and tells it what to load; [`Apart::loaded`] waits until it has.
     pub(super) fn start(program: &ReaderProgram, hello: &Hello) -> Result<Self, ApartError> {
         let spawned = Self::spawn(program);
-        let mut apart =
-            spawned.map_err(|why| ApartError::Lost(format!("cannot be started ({why})")))?;
+        let shown = program.program.display();
+        let mut apart = spawned
+            .map_err(|why| ApartError::Lost(format!("{shown} cannot be started ({why})")))?;
         match wire::send(&mut apart.line, hello) {
             Ok(()) => Ok(apart),
             Err(why) => Err(apart.lost(&why, READER_POLL)),
@@ -115,15 +128,34 @@ impl Apart {
     /// What became of it, as the end of a sentence.
     fn lost(&mut self, why: &io::Error, limit: Duration) -> ApartError {
         ApartError::Lost(if why.kind() == io::ErrorKind::TimedOut {
-            format!("answered nothing for {} s and was killed", limit.as_secs())
+            format!(
+                "answered nothing for {} s and was killed (see [engine] hung_after_ms and \
+                 hung_per_second)",
+                limit.as_secs()
+            )
         } else {
             // Its end of the line closes a moment before it can be waited for.
-            std::thread::sleep(READER_POLL);
-            match self.child.try_wait() {
-                Ok(Some(status)) => format!("ended ({status})"),
-                _ => format!("cannot be spoken to ({why})"),
+            match self.end(READER_END_MAX) {
+                Some(status) => format!("ended ({status})"),
+                None => format!("cannot be spoken to ({why})"),
             }
         })
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(format!("ended ({status}) while it waited for work"))
+    }
+
+    fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + limit;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < until => std::thread::sleep(READER_POLL / 10),
+                ended => return ended.ok().flatten(),
+            }
+        }
     }
 }
 
@@ -131,7 +163,10 @@ impl Drop for Apart {
     fn drop(&mut self) {
         // It holds nothing that anybody needs; it may have ended by itself.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.end(READER_END_MAX).is_none() {
+            let pid = self.child.id();
+            tracing::error!(pid, "A reader's process was killed and does not end; it is left.");
+        }
     }
 }
 
@@ -193,6 +228,7 @@ pub fn serve() -> io::Result<()> {
     let _ = std::fs::write("/proc/self/oom_score_adj", "800");
     // For whoever looks with ps or top; likewise.
     let _ = std::fs::write("/proc/self/comm", "rusuden-reader");
+    end_with(line.try_clone()?);
     let hello: Hello = wire::receive(&mut line)?;
     let loaded = ModelFolder::open(&hello.model_dir)
         .and_then(|folder| Recognizer::load(Arc::new(folder), hello.options()));
@@ -211,6 +247,19 @@ pub fn serve() -> io::Result<()> {
         let answer: Answer = readings
             .map(|readings| readings.into_iter().map(Told::from).collect())
             .map_err(|why| why.to_string());
-        wire::send(&mut line, &answer)?;
+        match wire::send(&mut line, &answer) {
+            Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            sent => sent?,
+        }
     }
+}
+
+/// Ends this process when the other end of the line is closed, whatever it is doing: nobody waits
+/// for a batch of an engine that is gone.
+fn end_with(line: UnixStream) {
+    std::thread::spawn(move || {
+        let mut watched = [PollFd::new(&line, PollFlags::RDHUP)];
+        while poll(&mut watched, None).is_err() {}
+        std::process::exit(0);
+    });
 }

@@ -75,6 +75,14 @@ pub enum ModelError {
         /// Which token.
         token: String,
     },
+    /// A process that was to load it did not.
+    #[error("the model in {} is not loaded: the reader's process {why}", .path.display())]
+    Reader {
+        /// The folder.
+        path: PathBuf,
+        /// What became of the process.
+        why: String,
+    },
     /// CTranslate2 refused the weights.
     #[error("CTranslate2 cannot load the model in {}: {why}", .path.display())]
     Weights {
