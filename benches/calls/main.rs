@@ -14,6 +14,7 @@ mod mix;
 mod report;
 mod service;
 mod sip;
+mod sipp;
 mod texts;
 
 use crate::callers::Callers;
@@ -40,6 +41,8 @@ pub(crate) struct Order {
     pub(crate) calls_max: usize,
     /// Further settings of the service, as TOML.
     pub(crate) settings: String,
+    /// Whether SIPp calls, and not we.
+    pub(crate) sipp: bool,
     pub(crate) json: String,
 }
 
@@ -51,6 +54,7 @@ impl Order {
             mix: Mix::Busy,
             calls_max: 5_000,
             settings: String::new(),
+            sipp: false,
             json: "calls.json".into(),
         };
         let mut arguments = std::env::args().skip(1);
@@ -62,9 +66,10 @@ impl Order {
                 "--mix" => order.mix = Mix::from_name(&value),
                 "--calls-max" => order.calls_max = value.parse().expect("--calls-max is a number"),
                 "--settings" => order.settings = value,
+                "--callers" => order.sipp = value == "sipp",
                 "--json" => order.json = value,
                 _ => panic!(
-                    "{name} is not known: --rate --seconds --mix --calls-max --settings --json"
+                    "{name} is not known: --rate --seconds --mix --calls-max --settings --callers --json"
                 ),
             }
         }
@@ -82,7 +87,12 @@ fn main() {
     let watch = service.watch();
     let texts = service.texts();
     println!("{} calls a second for {} s, {:?}.", order.rate, order.seconds, order.mix);
-    let books = Callers::new(&order, service.sip, &media, mailboxes.numbers()).run();
+    let numbers = mailboxes.numbers();
+    let books = if order.sipp {
+        sipp::run(&order, &service, &numbers)
+    } else {
+        Callers::new(&order, service.sip, &media, numbers).run()
+    };
     let used = watch.finish();
     let heard = media.finish();
     let settled = service.settle(&mailboxes, books.answered());

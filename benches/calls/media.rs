@@ -121,7 +121,7 @@ struct Floor {
 }
 
 /// A shipped message as PCMU frames.
-fn speech() -> Vec<Vec<u8>> {
+pub(crate) fn speech() -> Vec<Vec<u8>> {
     let wav = include_bytes!("../../assets/messages/late.wav");
     let file = bytes::Bytes::from_static(wav);
     let sound = engine_media::files::read_sound(file, Duration::from_mins(1)).unwrap();

@@ -182,6 +182,21 @@ impl Service {
         sums
     }
 
+    /// Calls that it refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.counters().get("rusuden_sip_refused_total").map_or(0, |count| *count as usize)
+    }
+
+    /// Waits until no call is left, at most so long.
+    pub(crate) fn wait_until_quiet(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while self.counters().get("rusuden_sip_calls").is_some_and(|calls| *calls > 0.0)
+            && Instant::now() < until
+        {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
     /// Watches texts being made.
     pub(crate) fn texts(&self) -> Texts {
         Texts::watch(&self.http, &self.key)

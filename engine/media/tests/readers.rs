@@ -18,7 +18,7 @@ use engine_core::work::{Rendered, Work, WorkError};
 use engine_media::engine::{Engine, EngineConfig, EngineLines};
 use engine_media::reader::{self, ReaderProgram};
 use recordings::{JAPANESE, chunks, file};
-use signals::{MESSAGE, SORRY, message, sorry};
+use signals::{MESSAGE, SORRY, assert_said, message, sorry};
 
 type Answer = Receiver<Result<Rendered, WorkError>>;
 
@@ -70,7 +70,7 @@ impl Running {
         result
     }
 
-    /// Two kinds of messages by turns.
+    /// Two kinds of messages by turns, each with what was said.
     fn submit_many(&self, ids: std::ops::Range<u128>) -> Vec<(Answer, &'static str)> {
         let sounds = [(message(), MESSAGE), (sorry(), SORRY)];
         let pick = |id: u128| &sounds[(id % 2) as usize];
@@ -118,7 +118,7 @@ fn killed_readers_lose_nothing() {
         std::thread::sleep(Duration::from_millis(500));
     }
     for (answer, said) in answers {
-        assert_eq!(text(&answer), said);
+        assert_said(said, &text(&answer));
     }
     assert!(running.lost() > 0);
     running.engine.stop();
@@ -132,7 +132,7 @@ fn a_hung_reader_is_replaced_and_its_batch_is_read() {
     signal("STOP", &hung);
     let answers = running.submit_many(0..2);
     for (answer, said) in answers {
-        assert_eq!(text(&answer), said);
+        assert_said(said, &text(&answer));
     }
     assert!(running.lost() >= 1);
     let left = running.readers();
@@ -174,7 +174,7 @@ fn a_model_is_replaced_while_messages_are_read() {
     let names = |answers: Vec<(Answer, &str)>| -> Vec<String> {
         let model = |(answer, said): (Answer, &str)| {
             let rendered = answer.recv_timeout(Duration::from_mins(2)).unwrap().unwrap();
-            assert_eq!(rendered.transcript.text().reveal(), said);
+            assert_said(said, rendered.transcript.text().reveal());
             rendered.transcript.model
         };
         answers.into_iter().map(model).collect()
@@ -192,7 +192,7 @@ fn a_model_is_replaced_while_messages_are_read() {
     fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
     let why = running.engine.replace(&fresh).unwrap_err().to_string();
     assert!(why.contains("lacks tokenizer.json"), "{why}");
-    assert_eq!(text(&running.submit(50, &message())), MESSAGE);
+    assert_said(MESSAGE, &text(&running.submit(50, &message())));
     running.engine.stop();
 }
 
