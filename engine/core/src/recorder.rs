@@ -89,6 +89,11 @@ impl Recorder {
         self.frames
     }
 
+    /// Where the next packet's octets will be written.
+    pub fn next_octets(&self) -> *const u8 {
+        self.writer.next_octets()
+    }
+
     /// Whether so much waits that it should not wait for the next commit.
     pub fn is_heavy(&self) -> bool {
         self.writer.pending_bytes() >= CHUNK_FLUSH_BYTES

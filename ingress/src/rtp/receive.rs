@@ -37,6 +37,10 @@ pub trait Take {
     /// A datagram of this socket is among the next: what it needs may be fetched into the cache.
     fn expect(&self, _token: Token) {}
 
+    /// The same once more, when what [`Take::expect`] asked for has come: what that points to may
+    /// be fetched now.
+    fn expect_further(&self, _token: Token) {}
+
     /// Takes a datagram.
     fn take(&mut self, datagram: Datagram);
 }

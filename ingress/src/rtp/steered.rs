@@ -94,6 +94,9 @@ impl Receive for Steered {
                 for token in inbox.datagrams().filter_map(|datagram| token_of(&datagram)) {
                     take.expect(token);
                 }
+                for token in inbox.datagrams().filter_map(|datagram| token_of(&datagram)) {
+                    take.expect_further(token);
+                }
                 for datagram in inbox.datagrams() {
                     let Some(token) = token_of(&datagram) else { continue };
                     slabs.room()[..datagram.bytes.len()].copy_from_slice(datagram.bytes);

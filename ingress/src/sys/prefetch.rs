@@ -11,13 +11,19 @@ const LINE_BYTES: usize = 64;
 /// instruction.
 #[inline]
 pub fn soon<T>(value: &T) {
+    octets(std::ptr::from_ref(value).cast(), size_of::<T>());
+}
+
+/// The same for so many octets from a place on, whatever is there.
+#[inline]
+pub fn octets(place: *const u8, octets: usize) {
     #[cfg(target_arch = "x86_64")]
-    for at in (0..size_of::<T>()).step_by(LINE_BYTES) {
+    for at in (0..octets).step_by(LINE_BYTES) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        let place = std::ptr::from_ref(value).cast::<i8>().wrapping_add(at);
+        let place = place.cast::<i8>().wrapping_add(at);
         // SAFETY: a prefetch reads nothing and never faults, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(place) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (value, LINE_BYTES);
+    let _ = (place, octets, LINE_BYTES);
 }

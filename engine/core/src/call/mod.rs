@@ -91,7 +91,11 @@ pub enum Output {
 /// The call core.
 #[derive(Debug)]
 pub struct Call {
-    plan: CallPlan,
+    /// Elsewhere: what a packet needs of it stands below, so that with thousands of calls less
+    /// memory is fetched for each.
+    plan: Box<CallPlan>,
+    payload_type: u8,
+    digit_payload_type: Option<u8>,
     answered: Instant,
     answered_wall: WallTime,
     now: Instant,
@@ -146,10 +150,20 @@ impl Call {
             loudness: Loudness::new(codec),
             player: Player::new(now, codec, plan.payload_type, plan.sender),
             recorder,
-            clocks: Clocks { heard: now, loud: now, recording: now, full: now, lost_before: 0 },
+            clocks: Clocks {
+                heard: now,
+                loud: now,
+                recording: now,
+                full: now,
+                silent_line_limit: plan.silent_line_limit,
+                quiet_limit: plan.quiet_limit,
+                lost_before: 0,
+            },
             outbox,
             sealed: false,
-            plan,
+            payload_type: plan.payload_type,
+            digit_payload_type: plan.digit_payload_type,
+            plan: Box::new(plan),
         }
     }
 
@@ -185,6 +199,12 @@ impl Call {
     /// Whether the chunk that [`Call::poll`] gave last was the recording's last one.
     pub const fn is_sealed(&self) -> bool {
         self.sealed
+    }
+
+    /// Where the next packet's octets will be written, for whoever wants that memory at hand. The
+    /// place may be moved or freed by the next input: it is not to be read or written through.
+    pub fn next_octets(&self) -> *const u8 {
+        self.recorder.next_octets()
     }
 
     fn connect(&mut self) {
@@ -314,11 +334,11 @@ impl Call {
         let wanted = self.phase == Phase::Recording
             && self.ended.is_none()
             && released.arrival >= self.clocks.recording;
-        if released.payload_type == self.plan.payload_type {
+        if released.payload_type == self.payload_type {
             if wanted {
                 self.keep(released);
             }
-        } else if Some(released.payload_type) == self.plan.digit_payload_type
+        } else if Some(released.payload_type) == self.digit_payload_type
             && let Some(key) =
                 self.keys.press(released.timestamp, released.marker, &released.payload)
             && wanted
@@ -336,7 +356,7 @@ impl Call {
         if self.recorder.is_heavy() {
             self.outbox.extend(self.recorder.flush().map(Output::Chunk));
         }
-        if self.plan.quiet_limit.is_some() && self.loudness.is_loud(&released.payload) {
+        if self.clocks.quiet_limit.is_some() && self.loudness.is_loud(&released.payload) {
             self.clocks.loud = self.clocks.loud.max(released.arrival);
         }
     }

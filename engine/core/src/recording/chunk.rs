@@ -85,6 +85,11 @@ impl ChunkWriter {
         self.buffer.len() - CHUNK_HEADER_BYTES
     }
 
+    /// Where the next entry will be written.
+    pub fn next_octets(&self) -> *const u8 {
+        self.buffer.as_ptr().wrapping_add(self.buffer.len())
+    }
+
     /// Adds the opening entry.
     pub fn open(&mut self, opened: &Opened) {
         entry::append(&mut self.buffer, KIND_OPENED, 0, 0, |body| put_opened(body, opened));

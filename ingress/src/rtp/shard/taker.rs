@@ -10,6 +10,9 @@ use crate::rtp::receive::{Datagram, Take, Token};
 use crate::rtp::wakes::Wakes;
 use crate::sys::prefetch;
 
+/// Octets of a chunk's entry with 20 ms of G.711.
+const ENTRY_OCTETS: usize = 192;
+
 /// Hands each datagram to its line.
 pub(super) struct Taker<'a> {
     pub(super) now: Instant,
@@ -21,7 +24,13 @@ pub(super) struct Taker<'a> {
 impl Take for Taker<'_> {
     fn expect(&self, token: Token) {
         if let Some(Some(Line { stage: Stage::Up(talk), .. })) = self.lines.get(token / 2) {
-            prefetch::soon(&**talk);
+            prefetch::soon(&talk.call);
+        }
+    }
+
+    fn expect_further(&self, token: Token) {
+        if let Some(Some(Line { stage: Stage::Up(talk), .. })) = self.lines.get(token / 2) {
+            prefetch::octets(talk.call.next_octets(), ENTRY_OCTETS);
         }
     }
 
