@@ -169,8 +169,8 @@ fn call(
 fn failures(folder: &Path, name: &str) -> usize {
     let entries = std::fs::read_dir(folder).unwrap().filter_map(Result::ok);
     let is_ours = |path: &PathBuf| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        file.starts_with(&format!("{name}_")) && file.ends_with(".csv")
+        let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        file.starts_with(&format!("{name}_")) && path.extension().is_some_and(|end| end == "csv")
     };
     let statistics = entries.map(|entry| entry.path()).find(is_ours).expect("SIPp's statistics");
     let text = std::fs::read_to_string(statistics).unwrap();

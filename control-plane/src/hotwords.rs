@@ -56,7 +56,7 @@ mod tests {
         let id = MailboxId::from_u128(1);
         let met = |words: &[&str], language, deleted_at| {
             let hotwords = words.iter().map(|&word| word.to_owned()).collect();
-            let settings = MailboxSettings { hotwords, language, ..MailboxSettings::default() };
+            let settings = MailboxSettings { language, hotwords, ..MailboxSettings::default() };
             let now = WallTime::from_unix_millis(0);
             let made = StoredMailbox::new(id, "+815012345678", settings, now).unwrap();
             book.meet(&StoredMailbox { deleted_at, ..made });

@@ -74,7 +74,6 @@ fn a_message_is_read_in_every_codec() {
     let running = start(1);
     for (codec, id) in Codec::ALL.into_iter().zip(1..) {
         let rendered = running.read(id, &message(), codec);
-        println!("{codec:?}");
         assert_said(MESSAGE, &text(&rendered));
         let transcript = &rendered.transcript;
         assert_eq!(transcript.verdict, Verdict::Speech);

@@ -169,7 +169,7 @@ def evaluate(folder: Path, work: Path, limit: int | None, *, show: int) -> dict:
     results["quiet"] = {"clips": len(clips), "with_words": invented, "share": invented / len(clips)}
     print("quiet", results["quiet"], flush=True)
     results["timing"] = timing(folder)
-    results["faster_whisper"] = agreement(folder, reader, sets.sentences(work, "G.711", min(limit or 40, 40)))
+    results["faster_whisper"] = agreement(folder, reader, sets.sentences(work, "G.711", limit))
     results["bytes"] = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".bin", ".json"))
     print(results["timing"], results["faster_whisper"], flush=True)
     return results

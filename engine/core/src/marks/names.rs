@@ -142,7 +142,7 @@ fn is_name(name: &[char]) -> bool {
         && !NO_NAMES.contains(&word.as_str())
         && !name.last().is_some_and(|last| NO_NAMES_END.contains(last))
         // 「三名様」; yet 「三木様」「一条様」.
-        && !numerals::numeral(name).is_some_and(|number| number.length == name.len())
+        && numerals::numeral(name).is_none_or(|number| number.length != name.len())
 }
 
 fn english(text: &[char]) -> Vec<Range<usize>> {

@@ -188,7 +188,7 @@ impl ModelFolder {
             let mut file = fs::File::open(&path).map_err(|why| unreadable(&path, why))?;
             let mut hash = Sha256::new();
             std::io::copy(&mut file, &mut hash).map_err(|why| unreadable(&path, why))?;
-            if !sum.eq_ignore_ascii_case(&hex(&hash.finalize())) {
+            if !sum.eq_ignore_ascii_case(&hex::encode(hash.finalize())) {
                 return Err(ModelError::Changed { path });
             }
         }
@@ -272,10 +272,6 @@ impl Tokens {
         let first_timestamp = find("<|notimestamps|>")? + 1;
         Ok(Self { end_of_text, first_timestamp })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a JSON file of bounded size.

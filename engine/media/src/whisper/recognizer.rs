@@ -171,8 +171,8 @@ impl Recognizer {
     /// Reads a second of silence, so that the first caller does not wait for what a model does
     /// only once, and a model that cannot compute is found out at its loading.
     fn warm_up(&mut self) -> Result<(), RecognizerError> {
-        let silence =
-            Heard { pcm: &[0.0; SAMPLE_RATE_HZ as usize], language: Some("en"), prompt: &[] };
+        let second = vec![0.0; SAMPLE_RATE_HZ as usize];
+        let silence = Heard { pcm: &second, language: Some("en"), prompt: &[] };
         let frames = self.folder.card.frames(silence.pcm.len());
         self.read(&[silence], frames, Manner::default()).map(drop)
     }
