@@ -2,6 +2,8 @@
 //! stops without losing anything. `server` wires it to the other parts through `engine-core`
 //! types; it never sees them.
 
+mod deps;
+
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::{ConfigError, PlaneConfig};
+use crate::config::PlaneConfig;
 use crate::copies::Copies;
 use crate::directory::StoreDirectory;
 use crate::events::EventHub;
@@ -34,61 +36,19 @@ use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::limits::{EXPORTS_MAX, FILE_FORMS_KIB_MAX, READINESS_KEPT, REQUESTS_DRAIN_MAX};
 use crate::notify::{Outbox, Wakes, forget_old};
-use crate::objects::{Object, ObjectError, Objects};
+use crate::objects::{Object, Objects};
 use crate::outbox::Channel;
-use crate::pepper::{Pepper, PepperError};
+use crate::pepper::Pepper;
 use crate::readiness::Readiness;
 use crate::rest;
 use crate::sealing::open_sealed;
 use crate::sessions::Sessions;
-use crate::store::{SharedStore, StoreError};
+use crate::store::SharedStore;
 use crate::vault::Vault;
-use crate::ways::{Ways, WaysError};
+use crate::ways::Ways;
 use crate::worker;
 
-/// What the other parts hand to the control plane.
-pub struct PlaneDeps {
-    /// Sealed recordings, durable in the journal.
-    pub arrivals: ArrivalsOut,
-    /// Where recordings go whose row is committed.
-    pub acks: Acks,
-    /// Where recordings go to become text.
-    pub work: WorkIn,
-    /// Where files go that somebody asks about.
-    pub files: FilesIn,
-    /// Where greetings are kept ready to play.
-    pub sounds: Arc<dyn SoundBank>,
-}
-
-impl fmt::Debug for PlaneDeps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlaneDeps").finish_non_exhaustive()
-    }
-}
-
-/// Why the control plane cannot run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlaneError {
-    /// A setting cannot work.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The rows cannot be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The pepper cannot be used.
-    #[error(transparent)]
-    Pepper(#[from] PepperError),
-    /// The objects cannot be used.
-    #[error(transparent)]
-    Objects(#[from] ObjectError),
-    /// Notices cannot leave.
-    #[error(transparent)]
-    Ways(#[from] WaysError),
-    /// A thread could not be started, or the listener failed.
-    #[error("the system refused: {0}")]
-    System(#[from] std::io::Error),
-}
+pub use self::deps::{PlaneDeps, PlaneError};
 
 /// The control plane. Clones share one.
 #[derive(Clone)]

@@ -15,11 +15,7 @@ use engine_core::text::Language;
 use engine_core::time::Instant;
 use engine_core::work::WorkError;
 
-use crate::limits::{
-    FILE_WAIT, LIVE_WAIT, READ_ATTEMPTS, SAMPLE_RATE_HZ, TAKE_WINDOWS_MAX, WINDOW_SAMPLES_MAX,
-    WINDOWS_MAX,
-};
-use crate::mel::HOP_SAMPLES;
+use crate::limits::{FILE_WAIT, LIVE_WAIT, READ_ATTEMPTS, TAKE_WINDOWS_MAX, WINDOWS_MAX};
 use crate::take::{Collected, How, Job, Read, Take, TakeLanguage, Text, Watch};
 use crate::whisper::{Card, Reading};
 
@@ -48,7 +44,7 @@ impl Desk {
     /// A desk for so many readers of this model.
     pub(crate) fn new(card: &Card, readers: usize, batch_max: usize) -> Self {
         let batcher = Batcher::new(BatcherConfig {
-            edges: lengths(card),
+            edges: card.lengths(),
             windows_max: batch_max,
             padded_max: Duration::from_mins(8),
             in_flight_max: readers,
@@ -291,7 +287,7 @@ impl State {
         let window = batcher::Window {
             recording: job.take.id(),
             number: job.index,
-            length: length(job.frames),
+            length: Card::length(job.frames),
             language: job.how.language.known().and_then(Language::from_code),
             manner: job.how.manner(job.temperature),
             lane,
@@ -384,21 +380,6 @@ fn tell(done: impl IntoIterator<Item = Told>) {
     for (collected, result) in done {
         collected(result);
     }
-}
-
-/// The time that a context of so many frames lasts.
-fn length(frames: usize) -> Duration {
-    Duration::from_micros((frames * HOP_SAMPLES * 1_000_000 / SAMPLE_RATE_HZ as usize) as u64)
-}
-
-/// Every context length that windows of this model can have.
-fn lengths(card: &Card) -> Vec<Duration> {
-    let step = card.context_step_ms as usize * SAMPLE_RATE_HZ as usize / 1_000;
-    let samples = (0..=WINDOW_SAMPLES_MAX).step_by(step);
-    let mut lengths: Vec<Duration> = samples.map(|count| length(card.frames(count))).collect();
-    lengths.push(length(card.frames(WINDOW_SAMPLES_MAX)));
-    lengths.dedup();
-    lengths
 }
 
 #[cfg(test)]

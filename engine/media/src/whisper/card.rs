@@ -4,13 +4,14 @@
 //! may be asked for. Weights without a card are treated as Whisper was trained: always 30 s.
 
 use std::path::Path;
+use std::time::Duration;
 
 use engine_core::guards::Thresholds;
 use engine_core::manner::Temperature;
 use serde::Deserialize;
 
 use super::folder::{ModelError, read_json};
-use crate::limits::{SAMPLES_PER_MS, WINDOW_SAMPLES_MAX};
+use crate::limits::{SAMPLE_RATE_HZ, SAMPLES_PER_MS, WINDOW_SAMPLES_MAX};
 use crate::mel::HOP_SAMPLES;
 
 /// Name of the card in a model's folder.
@@ -111,6 +112,20 @@ impl Card {
             compression_ratio_max: self.compression_ratio_max,
             ..Thresholds::default()
         }
+    }
+
+    /// The time that a context of so many frames lasts.
+    pub fn length(frames: usize) -> Duration {
+        Duration::from_micros((frames * HOP_SAMPLES * 1_000_000 / SAMPLE_RATE_HZ as usize) as u64)
+    }
+
+    /// Every context length that windows of this model can have.
+    pub fn lengths(&self) -> Vec<Duration> {
+        let step = self.context_step_ms as usize * SAMPLES_PER_MS;
+        let samples = (0..=WINDOW_SAMPLES_MAX).step_by(step).chain([WINDOW_SAMPLES_MAX]);
+        let mut lengths: Vec<_> = samples.map(|count| Self::length(self.frames(count))).collect();
+        lengths.dedup();
+        lengths
     }
 
     /// Frames of context that `samples` samples are read with.
