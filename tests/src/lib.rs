@@ -48,6 +48,7 @@ pub fn character_error_rate(said: &str, heard: &str) -> f64 {
 const CER_MAX: f64 = 0.22;
 
 /// Fails unless what the embedded model heard is what was said, but for few characters.
+#[track_caller]
 pub fn assert_said(said: &str, heard: &str) {
     let rate = character_error_rate(said, heard);
     assert!(rate <= CER_MAX, "CER {rate:.2}\n said {said}\nheard {heard}");

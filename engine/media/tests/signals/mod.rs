@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine_media::files::read_sound;
+#[allow(unused_imports, reason = "likewise")]
+pub(crate) use rusuden_tests::assert_said;
 
 const RATE: f32 = 16_000.0;
 
@@ -27,30 +29,6 @@ pub(crate) fn sorry() -> Vec<f32> {
 }
 
 pub(crate) const SORRY: &str = "お手数をおかけします。";
-
-/// Most characters, by share, that the default model may get wrong in these messages
-/// (`models/default/README.md`).
-const CER_MAX: f64 = 0.22;
-
-/// Fails unless what the default model heard is what was said, but for few characters.
-#[track_caller]
-pub(crate) fn assert_said(said: &str, heard: &str) {
-    let letters =
-        |text: &str| -> Vec<char> { text.chars().filter(|c| c.is_alphanumeric()).collect() };
-    let (said, heard) = (letters(said), letters(heard));
-    let mut row: Vec<usize> = (0..=heard.len()).collect();
-    for (at, want) in said.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = at + 1;
-        for (index, got) in heard.iter().enumerate() {
-            let replaced = corner + usize::from(want != got);
-            corner = row[index + 1];
-            row[index + 1] = replaced.min(row[index] + 1).min(corner + 1);
-        }
-    }
-    let rate = row[heard.len()] as f64 / said.len() as f64;
-    assert!(rate <= CER_MAX, "CER {rate:.2}\n said {said:?}\nheard {heard:?}");
-}
 
 fn made(seconds: f32, value: impl FnMut(f32) -> f32) -> Vec<f32> {
     (0..(seconds * RATE) as usize).map(|n| n as f32 / RATE).map(value).collect()
