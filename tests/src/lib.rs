@@ -54,6 +54,22 @@ pub fn assert_said(said: &str, heard: &str) {
     assert!(rate <= CER_MAX, "CER {rate:.2}\n said {said}\nheard {heard}");
 }
 
+/// A copy of the embedded model with one of its JSON files changed. The change is meant: the copy
+/// has no checksums.
+pub fn changed_model(name: &str, change: impl Fn(&mut serde_json::Value)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(repository().join("models").join("default")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::remove_file(folder.path().join("SHA256SUMS")).unwrap();
+    let file = folder.path().join(name);
+    let mut value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    change(&mut value);
+    std::fs::write(&file, value.to_string()).unwrap();
+    folder
+}
+
 /// Adds every Rust source below a folder, what is built or fetched left out.
 pub fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -21,8 +21,8 @@ use engine_core::transcript::Passage;
 use engine_core::words::{Word, WordTimes};
 use engine_core::work::Work;
 use engine_media::engine::{Engine, EngineConfig, EngineLines};
-use engine_media::whisper::CHECKSUMS_FILE;
 use recordings::{JAPANESE, chunks, file};
+use rusuden_tests::changed_model;
 use signals::{MESSAGE, SORRY, assert_said, message, noise, silence, sorry};
 
 struct Running {
@@ -55,22 +55,6 @@ fn token(name: &str) -> u64 {
     let tokenizer: serde_json::Value = serde_json::from_slice(&file).unwrap();
     let mut added = tokenizer["added_tokens"].as_array().unwrap().iter();
     added.find(|token| token["content"] == name).unwrap()["id"].as_u64().unwrap()
-}
-
-/// The default model with one of its files changed.
-fn changed_model(name: &str, change: impl Fn(&mut serde_json::Value)) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(model()).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let file = folder.path().join(name);
-    // The change is meant.
-    std::fs::remove_file(folder.path().join(CHECKSUMS_FILE)).unwrap();
-    let mut value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    change(&mut value);
-    std::fs::write(&file, value.to_string()).unwrap();
-    folder
 }
 
 fn with(folder: &Path) -> EngineConfig {

@@ -18,6 +18,7 @@ use engine_core::work::{Rendered, Work, WorkError};
 use engine_media::engine::{Engine, EngineConfig, EngineLines};
 use engine_media::reader::{self, ReaderProgram};
 use recordings::{JAPANESE, chunks, file};
+use rusuden_tests::changed_model;
 use signals::{MESSAGE, SORRY, assert_said, message, sorry};
 
 type Answer = Receiver<Result<Rendered, WorkError>>;
@@ -155,17 +156,8 @@ fn readers_end_with_the_engine() {
 #[test]
 fn a_model_is_replaced_while_messages_are_read() {
     let running = start("mark-replaced", &config());
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model()).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let card = fs::read_to_string(model().join("rusuden.json")).unwrap();
-    let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
     let old = running.engine.model().card.name.clone();
-    card["name"] = "another".into();
-    fs::remove_file(folder.path().join("SHA256SUMS")).unwrap();
-    fs::write(folder.path().join("rusuden.json"), card.to_string()).unwrap();
+    let folder = changed_model("rusuden.json", |card| card["name"] = "another".into());
 
     let before = running.submit_many(0..20);
     let fresh = EngineConfig { model_dir: folder.path().to_owned(), readers: 1, ..config() };

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rusuden_tests::service::{PATIENCE, Service, binary, is_transcribed};
-use rusuden_tests::{assert_said, repository, sounds};
+use rusuden_tests::{assert_said, changed_model, sounds};
 use serde_json::{Value, json};
 
 const NUMBER: &str = "05044445555";
@@ -74,17 +74,7 @@ fn killed_readers_and_another_model_cost_no_message() {
     }
     wait_for_log(&service, "the reader's process ended");
 
-    let folder = tempfile::tempdir().unwrap();
-    let model = repository().join("models").join("default");
-    for entry in fs::read_dir(&model).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let card = fs::read_to_string(model.join("rusuden.json")).unwrap();
-    let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
-    card["name"] = "another".into();
-    fs::remove_file(folder.path().join("SHA256SUMS")).unwrap();
-    fs::write(folder.path().join("rusuden.json"), card.to_string()).unwrap();
+    let folder = changed_model("rusuden.json", |card| card["name"] = "another".into());
     let config = format!("[engine]\nmodel_dir = {:?}\n", folder.path());
     fs::write(data.path().join("test.toml"), config).unwrap();
     signal("HUP", &service.pid().to_string());
