@@ -2,7 +2,8 @@
 //! that took. `make bench-asr` compares it with others.
 //!
 //! `cargo run --release --example read_folder -- MODEL FOLDER [BATCH] [MS]`: at most BATCH windows
-//! share a batch (16); a file is handed in every MS milliseconds (0: all at once). One thread reads.
+//! share a batch (16); a file is handed in every MS milliseconds (0: all at once). One thread reads,
+//! in a process of its own: this program again, called with `reader`.
 //! Prints JSON: seconds by the clock and of the processor, waits in milliseconds, texts by name.
 
 use std::error::Error;
@@ -17,11 +18,17 @@ use crossbeam::channel;
 use engine_core::file_work::{FileTold, FileWork, Wishes};
 use engine_core::handoff::LiveLane;
 use engine_media::engine::{Engine, EngineConfig, EngineLines};
+use engine_media::reader::{self, ReaderProgram};
 use serde_json::{Map, Value, json};
+
+const READER: &str = "reader";
 
 #[expect(clippy::print_stdout, reason = "a tool speaks to its user")]
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.as_slice() == [READER] {
+        return Ok(reader::serve()?);
+    }
     let [model, folder, rest @ ..] = arguments.as_slice() else {
         return Err("usage: read_folder MODEL FOLDER [BATCH] [MS]".into());
     };
@@ -38,6 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (_work, works) = channel::bounded(1);
     let mut lines = EngineLines::of_calls(Arc::new(LiveLane::new(1)), works);
     lines.files = files_out;
+    let program = std::env::current_exe()?;
+    lines.reader = Some(ReaderProgram { program, arguments: vec![READER.into()] });
     let config = EngineConfig {
         model_dir: model.into(),
         readers: 1,
@@ -74,13 +83,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What this process has used of the processor, all threads (proc(5): hundredths of a second).
+/// What this process and those that it started have used of the processor, all threads (proc(5):
+/// hundredths of a second).
 fn processor_seconds() -> Result<f64, Box<dyn Error>> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    // The name before may hold anything.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|text| text.parse().ok());
-    let used: Option<(f64, f64)> = ticks(11).zip(ticks(12));
-    let (user, system) = used.ok_or("/proc/self/stat cannot be read")?;
-    Ok((user + system) / 100.0)
+    let own = std::process::id().to_string();
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc")? {
+        // A process may end between the two.
+        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
+        // The name before may hold anything.
+        let Some((start, fields)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let is_own = start.split_whitespace().next() == Some(&own);
+        if is_own || fields.get(1) == Some(&own.as_str()) {
+            for field in fields.get(11..13).unwrap_or_default() {
+                ticks += field.parse::<u64>()?;
+            }
+        }
+    }
+    Ok(ticks as f64 / 100.0)
 }

@@ -21,6 +21,16 @@ use super::wire::{self, Answer, Hello, Told};
 use crate::limits::{READER_END_MAX, READER_POLL};
 use crate::whisper::{Heard, ModelError, ModelFolder, Reading, Recognizer};
 
+/// glibc's variable for settings of its allocator.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// What CTranslate2 frees after each layer stays with the process, in one heap: by default glibc
+/// gives blocks of its sizes back to the kernel, which clears them anew for the next layer. That was
+/// two fifths of all processor time with windows padded to 30 s (`benches/README.md`). A reader does
+/// nothing else, so that it keeps what its largest batch needs costs nobody anything.
+const KEEP_MEMORY: &str = "glibc.malloc.mmap_max=0:glibc.malloc.arena_max=1\
+                           :glibc.malloc.trim_threshold=0x400000000:glibc.malloc.top_pad=0x2000000";
+
 /// What is run as a reader; it must call [`serve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReaderProgram {
@@ -73,8 +83,10 @@ impl Apart {
 
     fn spawn(program: &ReaderProgram) -> io::Result<Self> {
         let (line, theirs) = UnixStream::pair()?;
+        let tunables = std::env::var_os(TUNABLES).unwrap_or_else(|| KEEP_MEMORY.into());
         let child = Command::new(&program.program)
             .args(&program.arguments)
+            .env(TUNABLES, tunables)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             // A terminal's Ctrl-C is for the service: it still has callers to read for.
