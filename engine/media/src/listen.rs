@@ -87,6 +87,10 @@ pub struct Listening {
     voice: Option<Voice>,
 }
 
+/// Sound goes on in pieces of so many samples: a chunk's whole sound in each of the buffers along
+/// the way, for every call, would be most of what a service needs of memory.
+const PIECE_SAMPLES: usize = 8_000;
+
 /// What exists once the codec is known.
 #[derive(Debug)]
 struct Voice {
@@ -135,6 +139,9 @@ impl Listening {
                 Entry::Frame(frame) => {
                     let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
                     voice.decoder.frame(&frame, &mut voice.decoded);
+                    if voice.decoded.len() >= PIECE_SAMPLES {
+                        voice.hear(windows)?;
+                    }
                 }
                 Entry::Sealed(sealed) => {
                     let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
@@ -238,6 +245,8 @@ impl Cutter {
     /// Takes sound; appends windows that ended in it.
     pub fn push(&mut self, pcm: &[f32], windows: &mut Vec<Window>) {
         let blocker = &mut self.blocker;
+        // Exactly: with thousands of calls, room for twice as much is real memory.
+        self.pcm.reserve_exact(pcm.len());
         self.pcm.extend(pcm.iter().map(|sample| blocker.next(*sample)));
         self.detector.push(pcm, &mut self.spans);
         self.cut(windows);
