@@ -47,7 +47,7 @@ model model-smoke eval-model: ## The speech model: its recipe, a toy through eve
 ROUNDS ?= 3
 ASR_MODEL ?= models/default
 
-bench-asr: setup ## Speech to text beside faster-whisper (make bench-asr ROUNDS=5 ASR_MODEL=/srv/models/…)
+bench-asr: setup ## Speech to text beside faster-whisper and whisper.cpp (make bench-asr ROUNDS=5 CASES=embedded,base,small)
 	python3 -m venv benches/asr/.venv
 	benches/asr/.venv/bin/pip install -q --disable-pip-version-check -r benches/asr/requirements.txt
 	$(CARGO) build --release --locked --workspace --example read_folder
