@@ -225,6 +225,8 @@ fn journal(criterion: &mut Criterion) {
 criterion_group!(stages, unmarshal, shard_path, journal);
 
 fn main() {
+    // As the service does (server/src/main.rs).
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if wanted.as_deref() != Some("receive") {
         stages();

@@ -88,7 +88,7 @@ fn resampling(c: &mut Criterion) {
 
 fn listening(c: &mut Criterion) {
     let pcm = speech();
-    let plan = WindowPlan::from_millis(1_000, 7_000);
+    let plan = WindowPlan::from_millis(1_000, 7_000, 0);
     c.bench_function("speech detection", |b| {
         b.iter_batched_ref(
             || (SpeechDetector::new(plan), Vec::new()),
@@ -143,7 +143,7 @@ fn whisper(c: &mut Criterion) {
     let options = RecognizerOptions::default();
     let mut model = Recognizer::load(Arc::clone(&folder), options).expect("the model loads");
     let mut windows = Vec::new();
-    let mut cutter = Cutter::new(WindowPlan::from_millis(1_000, 7_000));
+    let mut cutter = Cutter::new(WindowPlan::from_millis(1_000, 7_000, 0));
     cutter.push(&speech(), &mut windows);
     cutter.finish(&mut windows);
     let window = windows.into_iter().next().expect("somebody speaks");

@@ -135,6 +135,8 @@ impl Drop for Child {
 }
 
 fn main() {
+    // As the service does (server/src/main.rs).
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     if let Ok(ways) = std::env::var("RUSUDEN_LOAD_SINK") {
         return sink::run(&ways);
     }
