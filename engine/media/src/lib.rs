@@ -15,6 +15,8 @@ mod desk;
 #[cfg(feature = "whisper")]
 pub mod engine;
 pub mod files;
+mod join;
+mod kept;
 pub mod limits;
 pub mod listen;
 #[cfg(feature = "whisper")]

@@ -12,6 +12,8 @@ use engine_core::codec::Codec;
 use engine_core::recording::{Chunk, ChunkError, Entry, Opened, Sealed};
 
 use crate::codec::{CodecError, FrameDecoder};
+use crate::join::Joiner;
+use crate::kept::KeptSound;
 use crate::limits::SAMPLE_RATE_HZ;
 use crate::mp3::{Mp3Encoder, Mp3Error};
 use crate::resample::{ResampleError, Resampler, ResamplerPool};
@@ -220,24 +222,20 @@ impl Voice {
 #[derive(Debug)]
 pub struct Cutter {
     detector: SpeechDetector,
+    joiner: Joiner,
     blocker: DcBlocker,
-    /// Sound from `start` on.
-    pcm: Vec<f32>,
-    start: u64,
+    kept: KeptSound,
     spans: Vec<Range<u64>>,
 }
-
-/// So much sound that is no longer needed may lie around before it is thrown away.
-const SLACK_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 
 impl Cutter {
     /// A cutter for one recording.
     pub fn new(plan: WindowPlan) -> Self {
         Self {
             detector: SpeechDetector::new(plan),
+            joiner: Joiner::new(plan),
             blocker: DcBlocker::default(),
-            pcm: Vec::new(),
-            start: 0,
+            kept: KeptSound::default(),
             spans: Vec::new(),
         }
     }
@@ -245,33 +243,32 @@ impl Cutter {
     /// Takes sound; appends windows that ended in it.
     pub fn push(&mut self, pcm: &[f32], windows: &mut Vec<Window>) {
         let blocker = &mut self.blocker;
-        // Exactly: with thousands of calls, room for twice as much is real memory.
-        self.pcm.reserve_exact(pcm.len());
-        self.pcm.extend(pcm.iter().map(|sample| blocker.next(*sample)));
+        self.kept.extend(pcm.iter().map(|sample| blocker.next(*sample)));
         self.detector.push(pcm, &mut self.spans);
         self.cut(windows);
-        let unneeded = (self.detector.needed_from() - self.start) as usize;
-        if unneeded > SLACK_SAMPLES {
-            self.pcm.drain(..unneeded.min(self.pcm.len()));
-            self.start += unneeded as u64;
-        }
+        let needed = self.detector.needed_from();
+        self.joiner.come_to(needed, |span| windows.push(self.kept.window(span)));
+        self.kept.forget_before(self.joiner.needed_from().map_or(needed, |held| held.min(needed)));
     }
 
     /// Ends the recording.
     pub fn finish(&mut self, windows: &mut Vec<Window>) {
-        let total = self.start + self.pcm.len() as u64;
-        self.detector.finish(total, &mut self.spans);
+        self.detector.finish(self.kept.end(), &mut self.spans);
         self.cut(windows);
-        self.pcm = Vec::new();
+        self.joiner.finish(|span| windows.push(self.kept.window(span)));
+        self.kept = KeptSound::default();
     }
 
     fn cut(&mut self, windows: &mut Vec<Window>) {
         for span in self.spans.drain(..) {
-            let from = (span.start - self.start) as usize;
-            let to = (span.end - self.start) as usize;
-            let pcm = self.pcm[from.min(self.pcm.len())..to.min(self.pcm.len())].to_vec();
-            windows.push(Window { span, pcm });
+            self.joiner.take(span, |span| windows.push(self.kept.window(span)));
         }
+    }
+}
+
+impl KeptSound {
+    fn window(&self, span: Range<u64>) -> Window {
+        Window { pcm: self.copy(span.clone()), span }
     }
 }
 

@@ -22,7 +22,8 @@ impl Service {
     pub(crate) fn new(folder: Arc<ModelFolder>, readers: usize, batch_max: usize) -> Self {
         let card = &folder.card;
         let desk = Arc::new(Desk::new(card, readers, batch_max));
-        let plan = WindowPlan::from_millis(card.window_min_ms, card.window_max_ms);
+        let plan =
+            WindowPlan::from_millis(card.window_min_ms, card.window_max_ms, card.join_pause_ms);
         Self { folder, desk, plan }
     }
 }

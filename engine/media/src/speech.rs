@@ -45,13 +45,19 @@ pub struct WindowPlan {
     pub min_samples: usize,
     /// At this length it is cut at its quietest point.
     pub max_samples: usize,
+    /// Windows are read together, up to `max_samples`, across pauses of at most this; 0: never.
+    pub join_pause_samples: usize,
 }
 
 impl WindowPlan {
     /// A plan from milliseconds, within what any model hears.
-    pub fn from_millis(min_ms: u32, max_ms: u32) -> Self {
+    pub fn from_millis(min_ms: u32, max_ms: u32, join_pause_ms: u32) -> Self {
         let samples = |ms: u32| (ms as usize * SAMPLES_PER_MS).min(WINDOW_SAMPLES_MAX);
-        Self { min_samples: samples(min_ms), max_samples: samples(max_ms).max(16 * STEP_SAMPLES) }
+        Self {
+            min_samples: samples(min_ms),
+            max_samples: samples(max_ms).max(16 * STEP_SAMPLES),
+            join_pause_samples: samples(join_pause_ms),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use engine_media::speech::{SpeechDetector, WindowPlan};
 use signals::{add, constant, hum, message, noise, scaled, silence, tone, tones};
 
 fn plan() -> WindowPlan {
-    WindowPlan::from_millis(1_000, 7_000)
+    WindowPlan::from_millis(1_000, 7_000, 0)
 }
 
 fn windows(pcm: &[f32]) -> Vec<Range<u64>> {

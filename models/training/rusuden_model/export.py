@@ -30,6 +30,7 @@ CARD = {
     "context_step_ms": 640,
     "window_min_ms": 1000,
     "window_max_ms": 7000,
+    "join_pause_ms": 0,
     "timestamps": False,
     "prompts": False,
     "compression_ratio_max": 2.4,

@@ -34,6 +34,9 @@ pub struct Card {
     pub window_min_ms: u32,
     /// A window is cut at its quietest point when it reaches this length.
     pub window_max_ms: u32,
+    /// Windows are read together, up to `window_max_ms`, across pauses of at most this: a model that
+    /// hears 30 s whatever was said is asked less often. 0: never.
+    pub join_pause_ms: u32,
     /// Whether the model tells where its words stand.
     pub timestamps: bool,
     /// Whether the model was trained with text before the transcript (`<|startofprev|>`); prompts
@@ -57,6 +60,7 @@ impl Default for Card {
             context_step_ms: 500,
             window_min_ms: 15_000,
             window_max_ms: WINDOW_MS_MAX,
+            join_pause_ms: 5_000,
             timestamps: true,
             prompts: true,
             compression_ratio_max: 2.4,
@@ -92,6 +96,9 @@ impl Card {
         }
         if self.window_min_ms > self.window_max_ms {
             return Err("window_min_ms may not exceed window_max_ms".to_owned());
+        }
+        if self.join_pause_ms > WINDOW_MS_MAX {
+            return Err(format!("join_pause_ms may be at most {WINDOW_MS_MAX}"));
         }
         if let Some(wrong) = self.temperatures.iter().find(|t| Temperature::new(**t).is_none()) {
             return Err(format!("temperatures are 0 to 1, {wrong} is not"));
