@@ -72,7 +72,9 @@ pub(super) fn compare() {
     let wanted = std::env::var("CASES").ok();
     let streams = std::env::var("SOCKETS").ok().and_then(|text| text.parse().ok());
     let streams = streams.unwrap_or(SOCKETS);
-    let chosen = |name: &str| wanted.as_ref().is_none_or(|part| name.contains(part));
+    let chosen = |name: &str| {
+        wanted.as_ref().is_none_or(|parts| parts.split(',').any(|part| name.contains(part)))
+    };
     let seconds = PERIOD.as_secs_f64() * f64::from(ROUNDS) * (TIMES * CASES.len()) as f64;
     println!("{streams} streams, a packet of 172 octets every 20 ms each; about {seconds:.0} s");
     let mut nanos: Vec<Vec<u128>> = CASES.iter().map(|_| Vec::new()).collect();

@@ -58,7 +58,7 @@ fn json(file: &str, transcript: &Transcript) -> String {
 fn marks_of(segment: &Segment, language: &str) -> Vec<serde_json::Value> {
     let text = segment.text.reveal();
     let view = |mark: Mark| {
-        let words: String = text.chars().skip(mark.start).take(mark.end - mark.start).collect();
+        let words = mark.text_in(text);
         let value = mark.value.map(Private::into_inner);
         serde_json::json!({ "kind": mark.kind.name(), "text": words, "value": value })
     };

@@ -96,7 +96,7 @@ fn marks_of(segment: &Segment, language: &str) -> Vec<MarkView> {
         kind: mark.kind.name(),
         start: mark.start,
         end: mark.end,
-        text: text.chars().skip(mark.start).take(mark.end - mark.start).collect(),
+        text: mark.text_in(text),
         value: mark.value.map(Private::into_inner),
         confidence: segment.confidence,
     };

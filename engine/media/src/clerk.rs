@@ -11,7 +11,7 @@ use crossbeam::channel::RecvTimeoutError;
 use engine_core::batcher::Lane;
 use engine_core::file_work::{FileTeller, FileText, FileTold, FileWork, FileWorkError, Wishes};
 use engine_core::handoff::FilesOut;
-use engine_core::manner::{Task, Temperature};
+use engine_core::manner::Task;
 use engine_core::transcript::Assembler;
 use engine_core::work::WorkError;
 
@@ -121,15 +121,11 @@ fn check(folder: &ModelFolder, wishes: &Wishes) -> Result<(), FileWorkError> {
 }
 
 fn how(folder: &ModelFolder, wishes: &Wishes) -> How {
-    let ladder = || {
-        let warmer = folder.card.ladder();
-        std::iter::once(Temperature::GREEDY).chain(warmer).collect()
-    };
     How {
         language: TakeLanguage::new(wishes.language.clone()),
         task: wishes.task,
         prompt: folder.prompt(wishes.prompt.reveal()),
-        ladder: wishes.temperature.map_or_else(ladder, |only| vec![only]),
+        ladder: wishes.temperature.map_or_else(|| folder.card.ladder(), |only| vec![only]),
         words: wishes.words,
         lane: Lane::File,
     }

@@ -80,7 +80,7 @@ impl Engine {
             Arc::clone(&services),
             Arc::clone(&stopping),
             or_cores(config.listeners),
-            config.live,
+            if config.live { config.live_max } else { 0 },
             Asked { partials, hotwords },
         )
         .map_err(|why| EngineError::Thread(why.to_string()))?;

@@ -26,9 +26,6 @@ pub const OPUS_PACKET_SAMPLES_MAX: usize = 120 * SAMPLES_PER_MS;
 pub const MP3_BYTES_MAX: usize = 250_000;
 /// Longest sound file that is read for transcription.
 pub const FILE_MAX: Duration = Duration::from_hours(4);
-/// Recordings that are listened to at once; the oldest is dropped for a new one and is read from
-/// its sealed bytes instead.
-pub const LIVE_RECORDINGS_MAX: usize = 4_096;
 /// A recording under way that nobody asked for within this time is dropped.
 pub const LIVE_AGE_MAX: Duration = Duration::from_mins(10);
 /// Recordings handed over as work whose text is still being made; more wait in the queue.

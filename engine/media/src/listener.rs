@@ -23,9 +23,7 @@ use engine_core::work::{Rendered, Work, WorkError};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use crate::limits::{
-    CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, LIVE_RECORDINGS_MAX, WINDOWS_MAX, WORKS_MAX,
-};
+use crate::limits::{CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, WINDOWS_MAX, WORKS_MAX};
 use crate::listen::{ListenError, Listening};
 use crate::readings::{transcript, window_text};
 use crate::service::{InService, Service};
@@ -37,7 +35,8 @@ pub(crate) struct Listener {
     ears: Ears,
     stopping: Arc<AtomicBool>,
     pool: ThreadPool,
-    live: bool,
+    /// Calls heard at once while they go on.
+    live_max: usize,
     hearing: HashMap<RecordingId, Hearing>,
 }
 
@@ -95,7 +94,7 @@ impl Listener {
         services: Arc<InService>,
         stopping: Arc<AtomicBool>,
         threads: usize,
-        live: bool,
+        live_max: usize,
         asked: Asked,
     ) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
@@ -103,7 +102,7 @@ impl Listener {
             .thread_name(|number| format!("hear-{number}"))
             .build()?;
         let ears = Ears { services, asked };
-        Ok(Self { ears, stopping, pool, live, hearing: HashMap::new() })
+        Ok(Self { ears, stopping, pool, live_max, hearing: HashMap::new() })
     }
 
     /// Runs until the engine stops; then whatever waits in the queue is sent back.
@@ -134,7 +133,7 @@ impl Listener {
         let mut turns: HashMap<RecordingId, Turn> = HashMap::new();
         for bytes in chunks {
             let Ok(chunk) = Chunk::take(&mut bytes.clone()) else { continue };
-            if self.live && !crowded && self.wants(&chunk) {
+            if self.live_max > 0 && !crowded && self.wants(&chunk) {
                 turn(&mut turns, chunk.recording).chunks.push(chunk);
             } else if let Some(hearing) = self.hearing.remove(&chunk.recording) {
                 forget(&hearing);
@@ -152,7 +151,7 @@ impl Listener {
             .pool
             .install(|| turns.into_par_iter().filter_map(|turn| ears.hear(turn)).collect());
         self.hearing.extend(left);
-        while self.hearing.len() > LIVE_RECORDINGS_MAX {
+        while self.hearing.len() > self.live_max {
             self.drop_oldest();
         }
     }

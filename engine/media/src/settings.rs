@@ -12,6 +12,9 @@ use crate::whisper::{Compute, ModelError, Processor, RecognizerOptions};
 /// An hour: whoever waits longer for a process does not want it watched.
 const HUNG_MS_MAX: u64 = 3_600_000;
 
+/// More calls than that are not answered by one service.
+const LIVE_MAX: usize = 100_000;
+
 /// How the engine is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,6 +49,9 @@ pub struct EngineConfig {
     pub hung_per_second: u32,
     /// Whether to listen while callers speak; otherwise all work begins at hang-up.
     pub live: bool,
+    /// Calls that are listened to at once, each in a little under 1 MB; the oldest makes room for a
+    /// new one and is read after its end.
+    pub live_max: usize,
 }
 
 /// A CUDA device with a model.
@@ -78,6 +84,7 @@ impl Default for EngineConfig {
             hung_after_ms: 30_000,
             hung_per_second: 3,
             live: true,
+            live_max: 4_096,
         }
     }
 }
@@ -117,6 +124,9 @@ impl EngineConfig {
         }
         if !(1..=BEAM_MAX).contains(&self.beam) {
             return Err(wrong("beam", self.beam, BEAM_MAX));
+        }
+        if !(1..=LIVE_MAX).contains(&self.live_max) {
+            return Err(wrong("live_max", self.live_max, LIVE_MAX));
         }
         if !(1..=HUNG_MS_MAX).contains(&self.hung_after_ms) {
             let value = usize::try_from(self.hung_after_ms).unwrap_or(usize::MAX);

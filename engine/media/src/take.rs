@@ -54,7 +54,7 @@ impl How {
             language: TakeLanguage::new(language.code().map(str::to_owned)),
             task: Task::Transcribe,
             prompt,
-            ladder: std::iter::once(Temperature::GREEDY).chain(card.ladder()).collect(),
+            ladder: card.ladder(),
             words: false,
             lane: Lane::Live,
         }

@@ -33,9 +33,13 @@ struct Running {
 }
 
 fn start(readers: usize) -> Running {
+    start_with(EngineConfig { readers, ..EngineConfig::default() })
+}
+
+fn start_with(config: EngineConfig) -> Running {
     let lane = Arc::new(LiveLane::new(1_024));
     let (work, works) = channel::bounded(64);
-    let config = EngineConfig { model_dir: model(), readers, ..EngineConfig::default() };
+    let config = EngineConfig { model_dir: model(), ..config };
     let engine = Engine::start(&config, EngineLines::of_calls(Arc::clone(&lane), works)).unwrap();
     Running { engine, lane, work }
 }
@@ -123,6 +127,27 @@ fn live_chunks_that_are_lost_or_mixed_up_change_nothing() {
     running.lane.offer(Bytes::from_static(b"RSC1 and then nothing"));
     running.lane.offer(parts[0].slice(..20));
     assert_eq!(text(&running.read(15, &sorry(), Codec::Pcma)), text(&whole));
+    running.engine.stop();
+}
+
+/// More calls at once than are listened to: the rest is read from the seal.
+#[test]
+fn calls_beyond_those_listened_to_are_read_after_their_end() {
+    let running = start_with(EngineConfig { readers: 1, live_max: 2, ..EngineConfig::default() });
+    let calls: Vec<_> =
+        (1..=5_u128).map(|id| (id, chunks(id, &message(), Codec::Pcmu, JAPANESE))).collect();
+    for (_, parts) in &calls {
+        running.lane.offer(parts[0].clone());
+    }
+    for (_, parts) in &calls {
+        parts[1..].iter().for_each(|part| running.lane.offer(part.clone()));
+    }
+    let results: Vec<_> =
+        calls.iter().map(|(id, parts)| running.submit(*id, file(parts), JAPANESE)).collect();
+    let texts: Vec<String> =
+        results.iter().map(|result| text(&result.recv().unwrap().unwrap())).collect();
+    assert_said(MESSAGE, &texts[0]);
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
     running.engine.stop();
 }
 

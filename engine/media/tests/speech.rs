@@ -5,6 +5,7 @@ mod signals;
 
 use std::ops::Range;
 
+use engine_media::listen::{Cutter, Window};
 use engine_media::speech::{SpeechDetector, WindowPlan};
 use signals::{add, constant, hum, message, noise, scaled, silence, tone, tones};
 
@@ -24,6 +25,34 @@ fn windows(pcm: &[f32]) -> Vec<Range<u64>> {
 
 fn spoken_ms(pcm: &[f32]) -> u64 {
     windows(pcm).iter().map(|window| (window.end - window.start) / 16).sum()
+}
+
+/// What is handed to a model whose windows are cut like this.
+fn cut(plan: WindowPlan, pcm: &[f32]) -> Vec<Window> {
+    let (mut cutter, mut windows) = (Cutter::new(plan), Vec::new());
+    for piece in pcm.chunks(1_234) {
+        cutter.push(piece, &mut windows);
+    }
+    cutter.finish(&mut windows);
+    windows
+}
+
+/// 30 s are charged for a window whatever is in it, so that a message is not to be cut into many.
+#[test]
+fn a_model_that_hears_30_s_is_asked_once_for_a_message_with_pauses() {
+    let pcm = [message(), silence(2.0), message(), silence(20.0), message()].concat();
+    let short = cut(plan(), &pcm);
+    let long = cut(WindowPlan::from_millis(15_000, 30_000, 5_000), &pcm);
+    assert_eq!(long.len(), 2, "one before the 20 s, one behind them");
+    assert!(short.len() > long.len());
+    let ends =
+        |windows: &[Window]| (windows[0].span.start, windows.last().map(|window| window.span.end));
+    assert_eq!(ends(&long), ends(&short));
+    for window in long.iter().chain(&short) {
+        assert_eq!(window.pcm.len() as u64, window.span.end - window.span.start);
+    }
+    let first = &short[0];
+    assert_eq!(long[0].pcm[..first.pcm.len()], first.pcm[..], "the same sound");
 }
 
 #[test]

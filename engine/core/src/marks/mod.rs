@@ -58,6 +58,13 @@ pub struct Mark {
     pub value: Option<Private<String>>,
 }
 
+impl Mark {
+    /// Its characters, out of the text that it was found in.
+    pub fn text_in(&self, text: &str) -> String {
+        text.chars().skip(self.start).take(self.end - self.start).collect()
+    }
+}
+
 /// What was found at a place: how many characters, what, its value.
 type Found = (usize, MarkKind, Option<String>);
 

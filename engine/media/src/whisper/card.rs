@@ -106,9 +106,10 @@ impl Card {
         Ok(())
     }
 
-    /// The temperatures that are tried, one after the other, after greedy decoding failed.
+    /// The temperatures that are tried, one after the other: greedy decoding first.
     pub fn ladder(&self) -> Vec<Temperature> {
-        self.temperatures.iter().copied().filter_map(Temperature::new).collect()
+        let warmer = self.temperatures.iter().copied().filter_map(Temperature::new);
+        std::iter::once(Temperature::GREEDY).chain(warmer).collect()
     }
 
     /// What the guards believe of this model.
