@@ -9,8 +9,9 @@ use std::collections::BinaryHeap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use rusuden_benches::figures::Samples;
+
 use crate::Order;
-use crate::figures::Samples;
 use crate::media::{Media, Wish};
 use crate::mix::{Behaviour, Mix, Plan, scattered};
 use crate::sip::{self, Dialog, Heard, Places};
@@ -87,6 +88,8 @@ pub(crate) struct Books {
     /// Calls whose end nobody confirmed.
     pub(crate) unconfirmed: usize,
     pub(crate) peak: usize,
+    /// Calls placed and calls up, once a second.
+    pub(crate) timeline: Vec<(f64, usize, usize)>,
     pub(crate) took: Duration,
 }
 
@@ -156,15 +159,23 @@ impl<'a> Callers<'a> {
             while self.receive() {}
             self.fire();
             self.books.peak = self.books.peak.max(self.up);
-            if said.elapsed() > Duration::from_secs(10) {
+            if said.elapsed() > Duration::from_secs(1) {
                 said = Instant::now();
-                let seconds = start.elapsed().as_secs();
-                println!("{seconds} s: {} calls placed, {} up.", self.calls.len(), self.up);
+                self.note(start.elapsed().as_secs_f64());
             }
             std::thread::sleep(POLL);
         }
         self.books.took = start.elapsed();
         self.books
+    }
+
+    /// Once a second; every tenth of them is told.
+    fn note(&mut self, seconds: f64) {
+        let (placed, up) = (self.calls.len(), self.up);
+        self.books.timeline.push((seconds, placed, up));
+        if self.books.timeline.len().is_multiple_of(10) {
+            println!("{seconds:.0} s: {placed} calls placed, {up} up.");
+        }
     }
 
     fn invite(&mut self, index: usize) {

@@ -8,7 +8,6 @@
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
 
 mod callers;
-mod figures;
 mod media;
 mod mix;
 mod report;
@@ -16,6 +15,9 @@ mod service;
 mod sip;
 mod sipp;
 mod texts;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::callers::Callers;
 use crate::media::Media;
@@ -30,51 +32,52 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CALLS_MAX: f64 = 200_000.0;
 
 /// What is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Parser)]
+#[command(about = "Callers against the whole service; every call is accounted for.")]
 pub(crate) struct Order {
     /// Calls a second.
+    #[arg(long, default_value_t = 10.0)]
     pub(crate) rate: f64,
     /// How long calls are placed.
+    #[arg(long, default_value_t = 30.0)]
     pub(crate) seconds: f64,
+    /// Which callers.
+    #[arg(long, value_enum, default_value_t = Mix::Busy)]
     pub(crate) mix: Mix,
-    /// `[sip] calls_max` of the service.
+    /// `[sip] calls_max` and `[rtp] calls_max` of the service.
+    #[arg(long, default_value_t = 5_000)]
     pub(crate) calls_max: usize,
     /// Further settings of the service, as TOML.
+    #[arg(long, default_value = "")]
     pub(crate) settings: String,
-    /// Whether SIPp calls, and not we.
-    pub(crate) sipp: bool,
+    /// Who calls.
+    #[arg(long, value_enum, default_value_t = Who::Own)]
+    pub(crate) callers: Who,
+    /// Where the report is written; the plot lies beside it, ending with .svg.
+    #[arg(long, default_value = "calls.json")]
     pub(crate) json: String,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Who {
+    /// Callers of our own, by the thousand.
+    Own,
+    /// SIPp, a peer that others know.
+    Sipp,
 }
 
 impl Order {
     fn read() -> Self {
-        let mut order = Self {
-            rate: 10.0,
-            seconds: 30.0,
-            mix: Mix::Busy,
-            calls_max: 5_000,
-            settings: String::new(),
-            sipp: false,
-            json: "calls.json".into(),
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().unwrap_or_else(|| panic!("{name} needs a value"));
-            match name.as_str() {
-                "--rate" => order.rate = value.parse().expect("--rate is a number"),
-                "--seconds" => order.seconds = value.parse().expect("--seconds is a number"),
-                "--mix" => order.mix = Mix::from_name(&value),
-                "--calls-max" => order.calls_max = value.parse().expect("--calls-max is a number"),
-                "--settings" => order.settings = value,
-                "--callers" => order.sipp = value == "sipp",
-                "--json" => order.json = value,
-                _ => panic!(
-                    "{name} is not known: --rate --seconds --mix --calls-max --settings --callers --json"
-                ),
-            }
+        let order = Self::parse();
+        let calls = order.rate * order.seconds;
+        if order.rate <= 0.0 || order.seconds <= 0.0 || calls.is_nan() || calls > CALLS_MAX {
+            let text = format!(
+                "{calls} calls cannot be placed: set --rate and --seconds above 0, and so that \
+                 their product is at most {CALLS_MAX}"
+            );
+            Self::command().error(ErrorKind::ValueValidation, text).exit();
         }
-        assert!(order.rate > 0.0 && order.seconds > 0.0, "--rate and --seconds are above 0");
-        assert!(order.rate * order.seconds <= CALLS_MAX, "at most {CALLS_MAX} calls");
         order
     }
 }
@@ -88,7 +91,7 @@ fn main() {
     let texts = service.texts();
     println!("{} calls a second for {} s, {:?}.", order.rate, order.seconds, order.mix);
     let numbers = mailboxes.numbers();
-    let books = if order.sipp {
+    let books = if order.callers == Who::Sipp {
         sipp::run(&order, &service, &numbers)
     } else {
         Callers::new(&order, service.sip, &media, numbers).run()

@@ -12,9 +12,8 @@ use crossbeam::channel::{self, Receiver, Sender};
 use engine_core::codec::Codec;
 use ingress::sys::addressed::{AddressedInbox, tell_local_ports};
 use ingress::sys::mmsg::{self, Outgoing};
+use rusuden_benches::figures::Samples;
 use socket2::SockAddr;
-
-use crate::figures::Samples;
 
 /// Packets of the 20 ms period are spread over so many slots.
 const SLOTS: usize = 20;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Which callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Mix {
     /// All kinds, as in a busy hour.
     Busy,
@@ -16,6 +16,8 @@ pub(crate) enum Mix {
     Short,
     /// They talk for ten seconds: for overload.
     Talk,
+    /// One in ten says two words, the others hang up at once: for very many calls.
+    Churn,
 }
 
 /// What one caller does once it is answered.
@@ -49,16 +51,6 @@ pub(crate) struct Plan {
 }
 
 impl Mix {
-    pub(crate) fn from_name(name: &str) -> Self {
-        match name {
-            "busy" => Self::Busy,
-            "greeting" => Self::Greeting,
-            "short" => Self::Short,
-            "talk" => Self::Talk,
-            _ => panic!("--mix is busy, greeting, short or talk"),
-        }
-    }
-
     /// Whether mailboxes greet and beep.
     pub(crate) const fn greets(self) -> bool {
         matches!(self, Self::Busy | Self::Greeting)
@@ -73,6 +65,8 @@ impl Mix {
             Self::Greeting => Behaviour::Listens(Duration::from_secs(27)),
             Self::Short => Behaviour::Talks(seconds(0.5, 1.0)),
             Self::Talk => Behaviour::Talks(Duration::from_secs(10)),
+            Self::Churn if chance < 0.1 => Behaviour::Talks(seconds(0.5, 1.0)),
+            Self::Churn => Behaviour::Listens(seconds(0.1, 0.4)),
             Self::Busy => match chance {
                 c if c < 0.50 => Behaviour::Talks(seconds(5.0, 20.0)),
                 c if c < 0.68 => Behaviour::Listens(seconds(0.5, 3.0)),

@@ -1,12 +1,15 @@
 //! The account of all calls, as text and as JSON, and whether it balances.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use rusuden_benches::figures::{Samples, slope};
+use rusuden_benches::plot::{self, Line, Panel};
+use rusuden_benches::process::machine_load;
 use serde_json::{Value, json};
 
 use crate::Order;
 use crate::callers::{Books, Fate};
-use crate::figures::{Samples, slope};
 use crate::media::Heard;
 use crate::service::{Look, Settled};
 
@@ -105,7 +108,7 @@ impl Report {
             "seconds": self.order.seconds,
             "mix": format!("{:?}", self.order.mix).to_lowercase(),
             "calls_max": self.order.calls_max,
-            "machine_load": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+            "machine_load": machine_load(),
             "calls": self.calls(),
             "heard": {
                 "packets": self.heard.received,
@@ -129,6 +132,44 @@ impl Report {
         })
     }
 
+    fn plot(&self, path: &Path) {
+        let over_time = |name, of: fn(&Look) -> f64| Line {
+            name,
+            points: self.used.iter().map(|look| (look.seconds, of(look))).collect(),
+        };
+        // What was used since the look before, a second.
+        let share = |name, of: fn(&Look) -> f64| {
+            let pairs = self.used.windows(2);
+            let each = pairs.map(|pair| {
+                let seconds = pair[1].seconds - pair[0].seconds;
+                (pair[1].seconds, (of(&pair[1]) - of(&pair[0])) / seconds.max(1e-3))
+            });
+            Line { name, points: each.collect() }
+        };
+        let timeline = &self.books.timeline;
+        let up = timeline.iter().map(|(seconds, _, up)| (*seconds, *up as f64)).collect();
+        let panels = [
+            Panel { unit: "calls", lines: vec![Line { name: "calls up", points: up }] },
+            Panel {
+                unit: "MiB",
+                lines: vec![
+                    over_time("service", |look| look.rss_mib),
+                    over_time("readers", |look| look.readers_mib),
+                ],
+            },
+            Panel {
+                unit: "cores",
+                lines: vec![
+                    share("service", |look| look.cpu_seconds),
+                    share("readers", |look| look.readers_cpu_seconds),
+                ],
+            },
+            Panel { unit: "descriptors", lines: vec![over_time("open", |look| look.descriptors)] },
+        ];
+        let Order { rate, mix, .. } = &self.order;
+        plot::write(path, &format!("{rate} calls a second, {mix:?}"), &panels).unwrap();
+    }
+
     /// Prints it; whether all balances.
     pub(crate) fn print(&self) -> bool {
         let json = self.json();
@@ -140,7 +181,9 @@ impl Report {
         for (sentence, holds) in &balance {
             println!("{} {sentence}", if *holds { "yes" } else { "NO " });
         }
-        println!("all of it as JSON: {}", self.order.json);
+        let svg = Path::new(&self.order.json).with_extension("svg");
+        self.plot(&svg);
+        println!("all of it as JSON: {}; over time: {}", self.order.json, svg.display());
         balance.values().all(|holds| *holds)
     }
 }

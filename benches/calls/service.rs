@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rusuden_benches::process;
 use serde_json::{Value, json};
 
 use crate::Order;
@@ -22,8 +23,6 @@ use crate::texts::Texts;
 const MAILBOXES: usize = 50;
 /// How long texts may take after the last call.
 const SETTLING_MAX: Duration = Duration::from_mins(15);
-/// Clock ticks a second in /proc (`getconf CLK_TCK` on Linux).
-const TICKS: f64 = 100.0;
 
 pub(crate) struct Service {
     child: Child,
@@ -258,40 +257,17 @@ fn make_key(data: &Path) -> String {
 }
 
 fn look(pid: u32, start: Instant) -> Look {
-    let mut look = Look { seconds: start.elapsed().as_secs_f64(), ..Look::default() };
-    (look.rss_mib, look.cpu_seconds) = usage(&pid.to_string());
-    for child in children(pid) {
-        let (rss, cpu) = usage(&child);
-        look.readers_mib += rss;
-        look.readers_cpu_seconds += cpu;
+    let pid = pid.to_string();
+    let mib = |pid: &str| process::rss_bytes(pid) as f64 / f64::from(1 << 20);
+    let readers = process::children(&pid);
+    Look {
+        seconds: start.elapsed().as_secs_f64(),
+        rss_mib: mib(&pid),
+        readers_mib: readers.iter().map(|reader| mib(reader)).sum(),
+        descriptors: process::descriptors(&pid) as f64,
+        cpu_seconds: process::cpu_seconds(&pid),
+        readers_cpu_seconds: readers.iter().map(|reader| process::cpu_seconds(reader)).sum(),
     }
-    look.descriptors =
-        std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0.0, |entries| entries.count() as f64);
-    look
-}
-
-fn children(pid: u32) -> Vec<String> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
-    let lists = tasks
-        .filter_map(Result::ok)
-        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
-}
-
-/// Resident MiB and processor seconds of a process.
-fn usage(pid: &str) -> (f64, f64) {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = rss
-        .and_then(|line| line.split_whitespace().next())
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0.0);
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    // User and system time are the fields 14 and 15; the first behind the name is the third.
-    let ticks: f64 =
-        after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    (kib / 1024.0, ticks / TICKS)
 }
 
 /// 28 s of a wavering tone as WAV: what is paced is its packets, not its sense.

@@ -6,9 +6,8 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use rusuden_benches::figures::Samples;
 use serde_json::Value;
-
-use crate::figures::Samples;
 
 /// A watcher of `/v1/events`; its thread ends with the service.
 pub(crate) struct Texts(Arc<Mutex<Samples>>);

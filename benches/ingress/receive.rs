@@ -20,6 +20,7 @@ use ingress::rtp::steered::Steered;
 use ingress::rtp::{RtpConfig, ShardDeps, Shards, wire};
 use ingress::sys::mmsg::{self, Inbox, Outgoing};
 use ingress::sys::steer::{Range, Steering};
+use rusuden_benches::process::cpu_of_this_thread;
 use socket2::SockAddr;
 
 use super::{PERIOD, packet, plan};
@@ -105,11 +106,6 @@ pub(super) fn compare() {
     }
 }
 
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 fn socket() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -170,7 +166,7 @@ fn drained(mut receive: impl Receive, sockets: Vec<UdpSocket>, packets: usize) -
     for (token, socket) in sockets.into_iter().enumerate() {
         receive.watch(token, Rc::new(socket)).unwrap();
     }
-    let before = cpu_time();
+    let before = cpu_of_this_thread();
     let mut taken = 0;
     while taken < packets {
         std::thread::sleep(Duration::from_millis(5));
@@ -178,13 +174,13 @@ fn drained(mut receive: impl Receive, sockets: Vec<UdpSocket>, packets: usize) -
             black_box(datagram);
         });
     }
-    cpu_time().saturating_sub(before)
+    cpu_of_this_thread().saturating_sub(before)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "every way takes its sockets")]
 fn one_socket(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     let mut inbox = Inbox::new(BATCH, 2_048);
-    let before = cpu_time();
+    let before = cpu_of_this_thread();
     let mut taken = 0;
     while taken < packets {
         std::thread::sleep(Duration::from_millis(5));
@@ -192,14 +188,14 @@ fn one_socket(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
             taken += came;
         }
     }
-    cpu_time().saturating_sub(before)
+    cpu_of_this_thread().saturating_sub(before)
 }
 
 /// Without asking which are ready: every socket is read once a period.
 #[expect(clippy::needless_pass_by_value, reason = "every way takes its sockets")]
 fn each_recvmmsg(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     let mut inbox = Inbox::new(8, 2_048);
-    let before = cpu_time();
+    let before = cpu_of_this_thread();
     let mut taken = 0;
     while taken < packets {
         std::thread::sleep(PERIOD);
@@ -207,12 +203,12 @@ fn each_recvmmsg(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
             taken += inbox.receive(socket).unwrap_or(0);
         }
     }
-    cpu_time().saturating_sub(before)
+    cpu_of_this_thread().saturating_sub(before)
 }
 
 fn tokio_tasks(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let before = cpu_time();
+    let before = cpu_of_this_thread();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
@@ -228,13 +224,13 @@ fn tokio_tasks(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
             finished.recv().await;
         }
     });
-    cpu_time().saturating_sub(before)
+    cpu_of_this_thread().saturating_sub(before)
 }
 
 fn uring_recv_from(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
     let mut builder = tokio_uring::builder();
     builder.entries(4_096);
-    let before = cpu_time();
+    let before = cpu_of_this_thread();
     let ring = tokio_uring::Runtime::new(&builder).unwrap();
     ring.block_on(async {
         let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
@@ -264,7 +260,7 @@ fn uring_recv_from(sockets: Vec<UdpSocket>, packets: usize) -> Duration {
             task.await.unwrap();
         }
     });
-    cpu_time().saturating_sub(before)
+    cpu_of_this_thread().saturating_sub(before)
 }
 
 struct Nobody;

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use ingress::rtp::receive::{Datagram, Readiness, Receive};
 use ingress::sys::mmsg::Inbox;
+use rusuden_benches::process::cpu_of_this_thread;
 use serde_json::{Value, json};
-
-use crate::cpu_time;
 
 /// The ways, by the names that the report gives them.
 pub(crate) const WAYS: [&str; 4] = ["recvmmsg", "epoll", "tokio", "tokio_uring"];
@@ -65,9 +64,9 @@ impl Floor {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
-            let before = cpu_time();
+            let before = cpu_of_this_thread();
             run(sockets, &theirs);
-            cpu_time().saturating_sub(before)
+            cpu_of_this_thread().saturating_sub(before)
         });
         Self { shared, thread, ports }
     }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use ingress::rtp::wire;
 use ingress::sys::mmsg::{self, Outgoing};
+use rusuden_benches::process::cpu_of_this_thread;
 
-use crate::{PERIOD, cpu_time, packet};
+use crate::{PERIOD, packet};
 
 const SLOTS: usize = 20;
 const BATCH: usize = 64;
@@ -77,7 +78,7 @@ impl Generator {
             took: Duration::ZERO,
             cpu: Duration::ZERO,
         };
-        let cpu = cpu_time();
+        let cpu = cpu_of_this_thread();
         let started = Instant::now();
         for round in 0..rounds {
             if round == rounds / 2 {
@@ -93,7 +94,7 @@ impl Generator {
             }
         }
         sent.took = started.elapsed();
-        sent.cpu = cpu_time().saturating_sub(cpu);
+        sent.cpu = cpu_of_this_thread().saturating_sub(cpu);
         sent.late_micros.sort_unstable();
         sent
     }

@@ -1,8 +1,8 @@
 //! The load kit: thousands of RTP streams against real shards, and a report of what became of
 //! every packet.
 //!
-//! In: `--calls`, `--seconds` and the ways to receive and write. Out: a report as text, and as
-//! JSON in a file. Two processes: this one generates, a child of it is the ingest under test, so
+//! In: `--calls`, `--seconds` and the ways to receive and write. Out: a report as text, as JSON
+//! in a file, and a plot over time. Two processes: this one generates, a child of it is the ingest under test, so
 //! that its CPU and memory are its own. Loopback only; bounded in calls and time.
 #![allow(clippy::unwrap_used, reason = "a load test that cannot be set up must end")]
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use clap::Parser as _;
 use engine_core::packet::Packet;
 
 /// The service's own allocator, so that it is the one measured.
@@ -23,56 +24,36 @@ use engine_core::packet::Packet;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Most calls: what a port range of 60,000 holds with room for everybody else.
-const CALLS_MAX: usize = 10_000;
+const CALLS_MAX: u32 = 10_000;
 /// A recording holds a minute; longer streams would be cut by design.
 const SECONDS_MAX: u64 = 58;
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// What is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Parser)]
+#[command(about = "RTP streams against real shards, and a report of every packet.")]
 struct Order {
-    calls: usize,
+    /// Streams at once.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=i64::from(CALLS_MAX)))]
+    calls: u32,
+    /// How long each of them lasts.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     seconds: u64,
+    /// `[rtp] receive`.
+    #[arg(long, default_value = "auto")]
     receive: String,
+    /// `[rtp] files`.
+    #[arg(long, default_value = "auto")]
     files: String,
-    /// How long the disk stands still in the middle.
+    /// For how many seconds the disk stands still in the middle.
+    #[arg(long, default_value_t = 0)]
     stall: u64,
-    /// How long each floor is measured; 0: not at all.
+    /// For how many seconds each floor is measured; 0: not at all.
+    #[arg(long = "floor", default_value_t = 5)]
     floor_seconds: u64,
+    /// Where the report is written; the plot lies beside it, ending with .svg.
+    #[arg(long, default_value = "load.json")]
     json: String,
-}
-
-impl Order {
-    fn read() -> Self {
-        let mut order = Self {
-            calls: 500,
-            seconds: 10,
-            receive: "auto".into(),
-            files: "auto".into(),
-            stall: 0,
-            floor_seconds: 5,
-            json: "load.json".into(),
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().unwrap_or_else(|| panic!("{name} needs a value"));
-            match name.as_str() {
-                "--calls" => order.calls = value.parse().expect("--calls is a number"),
-                "--seconds" => order.seconds = value.parse().expect("--seconds is a number"),
-                "--receive" => order.receive = value,
-                "--files" => order.files = value,
-                "--stall" => order.stall = value.parse().expect("--stall is in seconds"),
-                "--floor" => order.floor_seconds = value.parse().expect("--floor is in seconds"),
-                "--json" => order.json = value,
-                _ => panic!(
-                    "{name} is not known: --calls --seconds --receive --files --stall --floor --json"
-                ),
-            }
-        }
-        assert!((1..=CALLS_MAX).contains(&order.calls), "set --calls 1 to {CALLS_MAX}");
-        assert!((1..=SECONDS_MAX).contains(&order.seconds), "set --seconds 1 to {SECONDS_MAX}");
-        order
-    }
 }
 
 /// Packet `number` of call `call`: no two payloads are alike.
@@ -140,7 +121,7 @@ fn main() {
     if let Ok(ways) = std::env::var("RUSUDEN_LOAD_SINK") {
         return sink::run(&ways);
     }
-    let order = Order::read();
+    let order = Order::parse();
     let mut child = Child::start(&order);
     let idle = child.ask("snapshot");
     let generator = generator::Generator::new();
@@ -178,9 +159,4 @@ fn floors(order: &Order, generator: &generator::Generator, child: &mut Child) ->
         floors.insert((*way).to_owned(), child.ask("floor-result"));
     }
     floors.into()
-}
-
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -3,6 +3,10 @@
 //! In: what the generator sent and what the ingest counted before, during and after. Out: a page
 //! on stdout and a file. Every packet is either recorded or lost in a named place.
 
+use std::path::Path;
+
+use rusuden_benches::plot::{self, Line, Panel};
+use rusuden_benches::process::machine_load;
 use serde_json::{Value, json};
 
 use crate::Order;
@@ -19,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) floors: Value,
     pub(crate) sent: Sent,
 }
+
+const MIB: f64 = (1_u64 << 20) as f64;
 
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_default()
@@ -44,8 +50,8 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let planned = u64::from(self.sent.per_call) * self.order.calls as u64;
-        let calls = self.order.calls as u64;
+        let planned = u64::from(self.sent.per_call) * u64::from(self.order.calls);
+        let calls = u64::from(self.order.calls);
         let packets = self.counter("packets");
         let cpu = number(&self.recorded["cpu_nanos"]) - number(&self.listening["cpu_nanos"]);
         let rss = |value: &Value| number(&value["rss_bytes"]);
@@ -57,7 +63,7 @@ impl Report {
             "disk_stood_still_seconds": self.order.stall,
             "receive": self.order.receive,
             "files": self.order.files,
-            "machine_load": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+            "machine_load": machine_load(),
             "packets_planned": planned,
             "packets_sent": self.sent.packets,
             "packets_per_second": self.sent.packets as f64 / seconds,
@@ -87,6 +93,40 @@ impl Report {
         })
     }
 
+    fn plot(&self, path: &Path) {
+        let looks = self.done["looks"].as_array().map_or(&[][..], Vec::as_slice);
+        let seconds = |look: &Value| look["seconds"].as_f64().unwrap_or_default();
+        let over_time = |name, of: &str, unit: f64| Line {
+            name,
+            points: looks
+                .iter()
+                .map(|look| (seconds(look), number(&look[of]) as f64 / unit))
+                .collect(),
+        };
+        // What came since the look before, a second.
+        let rate = |name, of: &str, unit: f64| {
+            let each = looks.windows(2).map(|pair| {
+                let grown = number(&pair[1][of]).saturating_sub(number(&pair[0][of])) as f64;
+                let took = (seconds(&pair[1]) - seconds(&pair[0])).max(1e-3);
+                (seconds(&pair[1]), grown / took / unit)
+            });
+            Line { name, points: each.collect() }
+        };
+        let panels = [
+            Panel { unit: "packets/s", lines: vec![rate("received", "packets", 1.0)] },
+            Panel { unit: "cores", lines: vec![rate("shard, ring, journal", "cpu_nanos", 1e9)] },
+            Panel {
+                unit: "MiB",
+                lines: vec![
+                    over_time("resident", "rss_bytes", MIB),
+                    over_time("waits for the disk", "backlog_bytes", MIB),
+                ],
+            },
+        ];
+        let title = format!("{} calls for {} s", self.order.calls, self.order.seconds);
+        plot::write(path, &title, &panels).unwrap();
+    }
+
     pub(crate) fn print(&self) {
         let json = self.json();
         std::fs::write(&self.order.json, format!("{json:#}\n")).unwrap();
@@ -109,6 +149,8 @@ impl Report {
         show("floors", &["floor_nanos_per_packet", "ratio_to_floor"]);
         show("memory (bytes)", &["memory_per_listening_call", "memory_per_recording_call"]);
         show("fsync", &["commit_p50_micros", "commit_p99_micros", "commit_max_micros"]);
-        println!("all of it as JSON: {}", self.order.json);
+        let svg = Path::new(&self.order.json).with_extension("svg");
+        self.plot(&svg);
+        println!("all of it as JSON: {}; over time: {}", self.order.json, svg.display());
     }
 }

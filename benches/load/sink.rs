@@ -24,6 +24,7 @@ use engine_core::time::WallTime;
 use ingress::journal::{DiskOp, Faults, Verdict};
 use ingress::media::{MediaNotice, MediaPlane};
 use ingress::rtp::{RtpConfig, ShardDeps, Shards};
+use rusuden_benches::process::{cpu_of_threads, rss_bytes};
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
@@ -63,6 +64,8 @@ struct Sink {
     arrivals: Receiver<Arrival>,
     acks: Acks,
     calls: HashMap<RecordingId, (u32, CallId)>,
+    /// What was seen once a second since the calls were opened.
+    looks: Arc<Mutex<Vec<Value>>>,
     _dir: tempfile::TempDir,
     _notices: tokio::sync::mpsc::UnboundedReceiver<MediaNotice>,
 }
@@ -115,6 +118,7 @@ impl Sink {
             arrivals,
             acks,
             calls: HashMap::new(),
+            looks: Arc::default(),
             _dir: dir,
             _notices: notices,
         }
@@ -133,6 +137,7 @@ impl Sink {
                 reservation.local_rtp.port()
             })
             .collect();
+        self.looks = watch(&self.shards);
         json!({"ports": ports})
     }
 
@@ -152,23 +157,18 @@ impl Sink {
     }
 
     fn snapshot(&self) -> Value {
-        let mut sums: HashMap<&str, u64> = HashMap::new();
-        for counters in self.shards.counters() {
-            for (name, _, value) in counters.described() {
-                *sums.entry(name).or_default() += value;
-            }
-        }
         let commits = self.shards.counters()[0].commit_times;
         json!({
-            "counters": sums,
-            "cpu_nanos": cpu_nanos(),
-            "rss_bytes": rss_bytes(),
+            "counters": sums(&self.shards),
+            "cpu_nanos": cpu_of_threads(&THREADS).as_nanos() as u64,
+            "rss_bytes": rss_bytes("self"),
             "commit_p50_micros": commits.quantile_micros(0.5),
             "commit_p99_micros": commits.quantile_micros(0.99),
         })
     }
 
     fn close(&mut self, packets: u32) -> Value {
+        let looks = std::mem::take(&mut *self.looks.lock().unwrap());
         for (_, call) in self.calls.values() {
             self.shards.hang_up(*call);
         }
@@ -186,12 +186,46 @@ impl Sink {
             self.acks.push(arrival.opened.recording);
         }
         let mut answer = self.snapshot();
+        answer["looks"] = looks.into();
         answer["recordings_exact"] = exact.into();
         answer["recordings_damaged"] = damaged.into();
         answer["recordings_never_came"] = left.into();
         answer["frames_missing"] = missing.into();
         answer
     }
+}
+
+/// Counters of all shards together.
+fn sums(shards: &Shards) -> HashMap<&'static str, u64> {
+    let mut sums = HashMap::new();
+    for counters in shards.counters() {
+        for (name, _, value) in counters.described() {
+            *sums.entry(name).or_default() += value;
+        }
+    }
+    sums
+}
+
+/// Looks once a second, as long as the shards are there.
+fn watch(shards: &Arc<Shards>) -> Arc<Mutex<Vec<Value>>> {
+    let looks = Arc::new(Mutex::new(Vec::new()));
+    let (shards, told) = (Arc::downgrade(shards), Arc::clone(&looks));
+    let started = Instant::now();
+    std::thread::spawn(move || {
+        while let Some(shards) = shards.upgrade() {
+            let sums = sums(&shards);
+            drop(shards);
+            told.lock().unwrap().push(json!({
+                "seconds": started.elapsed().as_secs_f64(),
+                "packets": sums["packets"],
+                "backlog_bytes": sums["backlog_bytes"],
+                "cpu_nanos": cpu_of_threads(&THREADS).as_nanos() as u64,
+                "rss_bytes": rss_bytes("self"),
+            }));
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
+    looks
 }
 
 /// Frames that are what was sent, and frames that are not.
@@ -232,21 +266,4 @@ fn plan(recording: u128, remote: SocketAddr) -> CallPlan {
         sender: SenderStart { ssrc: 1, sequence: 0, timestamp: 0 },
         remote: Some(remote),
     }
-}
-
-fn cpu_nanos() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let ours = tasks.map(|task| task.unwrap().path()).filter(|task| {
-        std::fs::read_to_string(task.join("comm"))
-            .is_ok_and(|name| THREADS.iter().any(|part| name.starts_with(part)))
-    });
-    ours.filter_map(|task| std::fs::read_to_string(task.join("schedstat")).ok())
-        .map(|text| text.split(' ').next().unwrap().parse::<u64>().unwrap())
-        .sum()
-}
-
-fn rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
 }

@@ -45,6 +45,15 @@ pub const PACKETS_PER_CALL_SECOND: u64 = 50;
 pub const TURN_LATE_MAX: Duration = Duration::from_secs(1);
 /// How often each socket is asked for what the kernel dropped.
 pub const DROPS_EVERY: Duration = Duration::from_secs(2);
+/// So many calls are looked at together.
+pub const ROUNDS_AT_ONCE: usize = 64;
+/// So many calls are told together to hand their chunks to the journal: fewer keep nobody waiting,
+/// more share a sync.
+pub const FLUSH_AT_ONCE: usize = 256;
+/// What we play may leave so much before its time: timers come up to a millisecond late.
+pub const SEND_AHEAD: Duration = Duration::from_millis(1);
+/// Niceness of a shard's thread, where the service may have it (`CAP_SYS_NICE`, `RLIMIT_NICE`).
+pub const SHARD_NICENESS: i32 = -10;
 /// A packet of ours that leaves later than this after its time counts as late.
 pub const SENT_LATE: Duration = Duration::from_millis(2);
 /// Most shards.
@@ -77,6 +86,7 @@ const _: () =
     assert!(RING_BUFFERS.is_power_of_two() && RING_BUFFERS as u32 * 2 <= RING_COMPLETIONS);
 const _: () = assert!(SLAB_BYTES >= 16 * DATAGRAM_BYTES_MAX);
 const _: () = assert!(TICK.as_millis() < REORDER_WAIT_MAX.as_millis());
+const _: () = assert!(SEND_AHEAD.as_millis() < SENT_LATE.as_millis());
 const _: () = assert!(ROUNDS_EVERY.as_millis() < RECORDING_EVENT_EVERY.as_millis());
 const _: () = assert!(COMMIT_GATHER.as_millis() * 10 < COMMIT_INTERVAL_MAX.as_millis());
 const _: () = assert!(READBACKS_MAX <= ARRIVALS_WAITING_MAX);

@@ -20,6 +20,7 @@ use crate::clerk::Clerk;
 use crate::desk::Desk;
 use crate::limits::FILE_CLERKS;
 use crate::listener::{Asked, Listener};
+use crate::priority;
 use crate::reader::{Losses, Reader, ReaderOptions, ReaderProgram};
 use crate::service::{InService, Service};
 pub use crate::settings::{EngineConfig, EngineError, GpuConfig};
@@ -133,7 +134,11 @@ impl Engine {
     }
 
     fn spawn(&self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
-        let thread = thread::Builder::new().name(name).spawn(body);
+        let work = || {
+            priority::give_way();
+            body();
+        };
+        let thread = thread::Builder::new().name(name).spawn(work);
         let thread = thread.map_err(|why| EngineError::Thread(why.to_string()))?;
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.retain(|thread| !thread.is_finished());

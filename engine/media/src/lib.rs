@@ -24,6 +24,8 @@ mod listener;
 pub mod mel;
 pub mod mp3;
 #[cfg(feature = "whisper")]
+mod priority;
+#[cfg(feature = "whisper")]
 pub mod reader;
 #[cfg(feature = "whisper")]
 mod readings;

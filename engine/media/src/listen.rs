@@ -86,18 +86,19 @@ pub struct HeardOut {
 #[derive(Debug)]
 pub struct Listening {
     next_chunk: u32,
-    voice: Option<Voice>,
+    opened: Option<Opened>,
+    sealed: Option<Sealed>,
+    voice: Option<Box<Voice>>,
 }
 
 /// Sound goes on in pieces of so many samples: a chunk's whole sound in each of the buffers along
 /// the way, for every call, would be most of what a service needs of memory.
 const PIECE_SAMPLES: usize = 8_000;
 
-/// What exists once the codec is known.
+/// What exists once there is sound: most callers hear a greeting first, some never say a word, and
+/// this is most of what a call takes of memory.
 #[derive(Debug)]
 struct Voice {
-    opened: Opened,
-    sealed: Option<Sealed>,
     decoder: FrameDecoder,
     resampler: Option<Resampler>,
     mp3: Mp3Encoder,
@@ -109,7 +110,7 @@ struct Voice {
 impl Listening {
     /// Ready for chunk 0.
     pub const fn new() -> Self {
-        Self { next_chunk: 0, voice: None }
+        Self { next_chunk: 0, opened: None, sealed: None, voice: None }
     }
 
     /// The chunk it waits for.
@@ -118,8 +119,8 @@ impl Listening {
     }
 
     /// What was known when the call was answered, once chunk 0 was heard.
-    pub fn opened(&self) -> Option<&Opened> {
-        self.voice.as_ref().map(|voice| &voice.opened)
+    pub const fn opened(&self) -> Option<&Opened> {
+        self.opened.as_ref()
     }
 
     /// Hears the next chunk; appends windows that ended in it. A chunk heard before is skipped.
@@ -137,35 +138,47 @@ impl Listening {
         }
         for entry in chunk.entries() {
             match entry? {
-                Entry::Opened(opened) => self.voice = Some(Voice::new(opened, plan)?),
+                Entry::Opened(opened) => self.opened = Some(opened),
                 Entry::Frame(frame) => {
-                    let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
+                    let voice = self.voice(plan)?;
                     voice.decoder.frame(&frame, &mut voice.decoded);
                     if voice.decoded.len() >= PIECE_SAMPLES {
                         voice.hear(windows)?;
                     }
                 }
                 Entry::Sealed(sealed) => {
-                    let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
+                    let voice = self.voice(plan)?;
                     voice.decoder.finish(sealed.duration, &mut voice.decoded);
-                    voice.sealed = Some(sealed);
+                    self.sealed = Some(sealed);
                 }
                 Entry::Digit { .. } => {}
             }
         }
         self.next_chunk += 1;
-        let voice = self.voice.as_mut().ok_or(ListenError::NotOpened)?;
-        if voice.opened.recording != chunk.recording {
+        let opened = self.opened.as_ref().ok_or(ListenError::NotOpened)?;
+        if opened.recording != chunk.recording {
             return Err(ListenError::Foreign);
         }
-        voice.hear(windows)
+        let Some(voice) = &mut self.voice else { return Ok(()) };
+        voice.hear(windows)?;
+        if self.sealed.is_some() { voice.end(windows) } else { Ok(()) }
+    }
+
+    fn voice(&mut self, plan: WindowPlan) -> Result<&mut Voice, ListenError> {
+        let codec = self.opened.as_ref().ok_or(ListenError::NotOpened)?.codec;
+        if self.voice.is_none() {
+            self.voice = Some(Box::new(Voice::new(codec, plan)?));
+        }
+        self.voice.as_deref_mut().ok_or(ListenError::NotOpened)
     }
 
     /// The end: the MP3 and the length.
     pub fn finish(self) -> Result<HeardOut, ListenError> {
-        let voice = self.voice.ok_or(ListenError::NotOpened)?;
-        let sealed = voice.sealed.ok_or(ListenError::NotSealed)?;
-        let duration_ms = sealed.duration.to_millis(voice.opened.codec.clock_hz());
+        let opened = self.opened.ok_or(ListenError::NotOpened)?;
+        let (Some(sealed), Some(voice)) = (self.sealed, self.voice) else {
+            return Err(ListenError::NotSealed);
+        };
+        let duration_ms = sealed.duration.to_millis(opened.codec.clock_hz());
         Ok(HeardOut { mp3: voice.mp3.finish()?, duration_ms })
     }
 }
@@ -181,17 +194,15 @@ static FROM_8K: LazyLock<ResamplerPool> =
     LazyLock::new(|| ResamplerPool::new(8_000, SAMPLE_RATE_HZ));
 
 impl Voice {
-    fn new(opened: Opened, plan: WindowPlan) -> Result<Self, ListenError> {
-        let narrow = matches!(opened.codec, Codec::Pcmu | Codec::Pcma);
+    fn new(codec: Codec, plan: WindowPlan) -> Result<Self, ListenError> {
+        let narrow = matches!(codec, Codec::Pcmu | Codec::Pcma);
         Ok(Self {
-            decoder: FrameDecoder::new(opened.codec)?,
+            decoder: FrameDecoder::new(codec)?,
             resampler: if narrow { Some(FROM_8K.take()?) } else { None },
             mp3: Mp3Encoder::new()?,
             cutter: Cutter::new(plan),
             decoded: Vec::new(),
             ready: Vec::new(),
-            sealed: None,
-            opened,
         })
     }
 
@@ -202,18 +213,24 @@ impl Voice {
             None => self.ready.append(&mut self.decoded),
         }
         self.decoded.clear();
-        if self.sealed.is_some()
-            && let Some(mut resampler) = self.resampler.take()
-        {
+        self.pass_on(windows)
+    }
+
+    /// Nothing more is decoded.
+    fn end(&mut self, windows: &mut Vec<Window>) -> Result<(), ListenError> {
+        if let Some(mut resampler) = self.resampler.take() {
             resampler.finish(&mut self.ready);
             FROM_8K.rest(resampler);
         }
+        self.pass_on(windows)?;
+        self.cutter.finish(windows);
+        Ok(())
+    }
+
+    fn pass_on(&mut self, windows: &mut Vec<Window>) -> Result<(), ListenError> {
         self.mp3.push(&self.ready)?;
         self.cutter.push(&self.ready, windows);
         self.ready.clear();
-        if self.sealed.is_some() {
-            self.cutter.finish(windows);
-        }
         Ok(())
     }
 }

@@ -25,6 +25,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::limits::{CHUNKS_PER_ROUND, LANE_POLL, LIVE_AGE_MAX, WINDOWS_MAX, WORKS_MAX};
 use crate::listen::{ListenError, Listening};
+use crate::priority;
 use crate::readings::{transcript, window_text};
 use crate::service::{InService, Service};
 use crate::take::{How, Job, Take, Watch};
@@ -100,6 +101,7 @@ impl Listener {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("hear-{number}"))
+            .start_handler(|_| priority::give_way())
             .build()?;
         let ears = Ears { services, asked };
         Ok(Self { ears, stopping, pool, live_max, hearing: HashMap::new() })

@@ -20,6 +20,7 @@ mod seats;
 mod shard;
 pub mod slab;
 pub mod steered;
+mod sweep;
 mod thread;
 mod wakes;
 pub mod wire;

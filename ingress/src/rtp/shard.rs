@@ -5,6 +5,7 @@
 //! decide; datagrams gather for `TICK` between turns. Knows nothing of SIP.
 
 mod drain;
+mod rounds;
 mod taker;
 
 use std::collections::HashMap;
@@ -24,15 +25,16 @@ use tracing::{debug, warn};
 use self::drain::Draining;
 use self::taker::Taker;
 use super::command::Command;
-use super::counters::{add, set};
+use super::counters::add;
 use super::line::{Drops, Line, Stage, Talk, World};
 use super::ports::Ports;
 use super::receive::Receive;
 use super::seats::Ticket;
+use super::sweep::Sweep;
 use super::wakes::Wakes;
 use crate::limits::{
-    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, RESERVATION_MAX, RING_REST_MAX, ROUNDS_EVERY,
-    SENT_LATE, TICK,
+    COMMANDS_PER_TURN_MAX, DATAGRAMS_PER_TICK_MAX, FLUSH_AT_ONCE, RESERVATION_MAX, RING_REST_MAX,
+    ROUNDS_AT_ONCE, ROUNDS_EVERY, SEND_AHEAD, SENT_LATE, TICK,
 };
 use crate::media::{AdmissionError, RemoteChange, Reservation};
 
@@ -49,9 +51,9 @@ pub(super) struct Shard {
     slots: HashMap<CallId, usize>,
     recordings: HashMap<RecordingId, usize>,
     numbers: u64,
-    commit_interval: Duration,
     next_tick: Instant,
-    next_flush: Instant,
+    flush: Sweep,
+    look: Sweep,
     next_rounds: Instant,
     /// Longest that this shard came late to its work since the last rounds.
     late: Duration,
@@ -83,9 +85,9 @@ impl Shard {
             slots: HashMap::new(),
             recordings: HashMap::new(),
             numbers: 0,
-            commit_interval,
             next_tick: Instant::default(),
-            next_flush: Instant::default(),
+            flush: Sweep::new(commit_interval, FLUSH_AT_ONCE),
+            look: Sweep::new(ROUNDS_EVERY, ROUNDS_AT_ONCE),
             next_rounds: Instant::default(),
             late: Duration::ZERO,
             dropped: 0,
@@ -139,7 +141,8 @@ impl Shard {
         let now = self.now();
         let busy = !self.slots.is_empty() || self.draining.is_some();
         let tick = busy.then_some(self.next_tick);
-        let wishes = [tick, self.wakes.next(), self.world.keeper.until(now)];
+        let sending = self.wakes.next().map(|next| next.before(SEND_AHEAD));
+        let wishes = [tick, sending, self.world.keeper.until(now)];
         let until = wishes.into_iter().flatten().min();
         self.origin + until.unwrap_or(now + Duration::from_secs(1)).since(Instant::default())
     }
@@ -154,14 +157,14 @@ impl Shard {
             self.next_tick = now + TICK;
             self.wake_due(now);
             self.receive(now);
-        } else if self.wakes.next().is_some_and(|next| next <= now) {
+        } else if self.wakes.next().is_some_and(|next| next <= now + SEND_AHEAD) {
             // What we play is due between ticks too.
             self.wake_due(now);
         }
-        if now >= self.next_flush {
-            self.next_flush = now + self.commit_interval;
-            self.tell_all(now, &Input::Flush);
+        for slot in self.flush.due(now, self.lines.len()) {
+            self.tell_slot(now, slot, Input::Flush);
         }
+        self.look_after(now);
         if now >= self.next_rounds {
             self.next_rounds = now + ROUNDS_EVERY;
             self.rounds(now);
@@ -286,17 +289,12 @@ impl Shard {
         self.wakes.note(slot, until);
     }
 
-    fn tell_all(&mut self, now: Instant, input: &Input) {
-        for slot in 0..self.lines.len() {
-            self.tell_slot(now, slot, input.clone());
-        }
-    }
-
     fn wake_due(&mut self, now: Instant) {
         for slot in 0..self.wakes.slots() {
-            let Some(due) = self.wakes.due(slot, now) else { continue };
+            let Some(due) = self.wakes.due(slot, now + SEND_AHEAD) else { continue };
             let before = self.world.counters.sent.load(Ordering::Relaxed);
-            self.tell_slot(now, slot, Input::Tick);
+            // Whoever is woken before its time is told that it has come.
+            self.tell_slot(now.max(due), slot, Input::Tick);
             let sent = self.world.counters.sent.load(Ordering::Relaxed) - before;
             if sent > 0 && self.now().since(due) > SENT_LATE {
                 add(&self.world.counters.sent_late, sent);
@@ -308,44 +306,6 @@ impl Shard {
     fn receive(&mut self, now: Instant) {
         let Self { receive, lines, wakes, world, .. } = self;
         receive.drain(DATAGRAMS_PER_TICK_MAX, &mut Taker { now, lines, wakes, world });
-    }
-
-    fn rounds(&mut self, now: Instant) {
-        let (made, pinned) = self.receive.slabs();
-        set(&self.world.counters.slabs_made, made);
-        set(&self.world.counters.slabs_pinned, pinned as u64);
-        let dropped = self.receive.dropped();
-        let before = std::mem::replace(&mut self.dropped, dropped);
-        let fresh = dropped.saturating_sub(before);
-        if fresh > 0 {
-            warn!(
-                shard = self.index,
-                fresh, "The kernel dropped packets that nobody read in time."
-            );
-        }
-        add(&self.world.counters.kernel_dropped, fresh);
-        let counters = &self.world.counters;
-        let late = std::mem::take(&mut self.late).as_micros();
-        set(&counters.turn_late_micros, u64::try_from(late).unwrap_or(u64::MAX));
-        let packets = counters.packets.load(Ordering::Relaxed);
-        let (before, since) = std::mem::replace(&mut self.counted, (packets, now));
-        let seconds = now.since(since).as_secs_f64().max(0.001);
-        set(&counters.packet_rate, ((packets - before) as f64 / seconds) as u64);
-        for (slot, line) in self.lines.iter_mut().enumerate() {
-            if let Some(line) = line {
-                line.count_drops(now, &self.world.counters);
-            }
-            match line {
-                Some(Line { stage: Stage::Up(talk), rtcp, .. }) => {
-                    talk.rounds(now, rtcp, &self.world);
-                }
-                Some(Line { stage: Stage::Reserved { until }, id, .. }) if *until <= now => {
-                    warn!(call = %id, "A reserved call was never answered; its ports are freed.");
-                    self.wakes.end(slot);
-                }
-                _ => {}
-            }
-        }
     }
 
     /// Frees what belonged to calls that are over.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::ShardDeps;
 use super::command::Command;
@@ -22,7 +22,7 @@ use super::receive::{Readiness, Receive};
 use super::shard::Shard;
 use super::steered::Steered;
 use crate::journal::{AckDesk, DiskPlace, Faults, FilesOn, Inheritance, JournalDir, Keeper};
-use crate::limits::FILE_THREADS_MAX;
+use crate::limits::{FILE_THREADS_MAX, SHARD_NICENESS};
 use crate::sys::steer::Steering;
 
 /// What all shards share.
@@ -67,6 +67,7 @@ impl Seed {
     ) {
         let Common { config, ways, .. } = &*self.common;
         pin(self.index, &config.cpus);
+        go_first();
         let index = self.index;
         let made = receiver(&self.common, index)
             .and_then(|receive| Ok((receive, Runner::new(ways.files)?)));
@@ -176,5 +177,13 @@ fn pin(shard: u16, cpus: &[usize]) {
     }
     if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
         warn!(shard, cpu, %error, "The shard could not be pinned to its processor.");
+    }
+}
+
+/// Packets wait for nobody; whoever answers or computes may. Where it is not permitted, the
+/// engine's own modesty (its threads are at niceness 10) has to do.
+fn go_first() {
+    if let Err(error) = rustix::process::setpriority_process(None, SHARD_NICENESS) {
+        debug!(%error, "A shard's thread has no priority over others.");
     }
 }

@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::wire::{self, Answer, Hello, Told};
 use crate::limits::{READER_END_MAX, READER_POLL};
+use crate::priority;
 use crate::whisper::{Heard, ModelError, ModelFolder, Reading, Recognizer};
 
 /// glibc's variable for settings of its allocator.
@@ -240,6 +241,7 @@ pub fn serve() -> io::Result<()> {
     let _ = std::fs::write("/proc/self/oom_score_adj", "800");
     // For whoever looks with ps or top; likewise.
     let _ = std::fs::write("/proc/self/comm", "rusuden-reader");
+    priority::give_way();
     end_with(line.try_clone()?);
     let hello: Hello = wire::receive(&mut line)?;
     let loaded = ModelFolder::open(&hello.model_dir)

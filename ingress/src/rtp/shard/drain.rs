@@ -29,7 +29,9 @@ impl Shard {
         let Some(draining) = &mut self.draining else { return };
         if now >= draining.until && !draining.stopped {
             draining.stopped = true;
-            self.tell_all(now, &Input::Stop(EndReason::Stopped));
+            for slot in 0..self.lines.len() {
+                self.tell_slot(now, slot, Input::Stop(EndReason::Stopped));
+            }
             for (slot, line) in self.lines.iter().enumerate() {
                 if matches!(line, Some(Line { stage: Stage::Reserved { .. }, .. })) {
                     self.wakes.end(slot);

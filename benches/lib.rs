@@ -1,1 +1,0 @@
-//! Shared figures and fixtures of the benches.
