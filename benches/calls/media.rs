@@ -1,16 +1,17 @@
 //! The callers' ears and mouths: one socket for all of them, in a thread of its own.
 //!
 //! In: which call's far end has which port, who talks. Out: paced RTP to the service; how evenly
-//! what it plays came. A packet's due time follows from its RTP timestamp; its call's most punctual
-//! packet is the measure, so that a constant delay counts for nothing.
+//! what it plays came. A packet's due time follows from its RTP timestamp, and when it came is the
+//! kernel's word; the median of a call's delays is the measure, so that a constant one counts for
+//! nothing.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::{self, Receiver, Sender};
 use engine_core::codec::Codec;
-use ingress::sys::addressed::{AddressedInbox, tell_local_ports};
+use ingress::sys::addressed::{AddressedInbox, tell_arrivals, tell_local_ports};
 use ingress::sys::mmsg::{self, Outgoing};
 use rusuden_benches::figures::Samples;
 use socket2::SockAddr;
@@ -47,7 +48,7 @@ pub(crate) struct Heard {
     pub(crate) sent: u64,
     pub(crate) unsent: u64,
     pub(crate) received: u64,
-    /// Packets by how far they came behind their time, in tenths of a millisecond.
+    /// Packets by how far from their time they came, in tenths of a millisecond.
     bins: Vec<u64>,
     /// Milliseconds that each long greeting's end came later than its beginning.
     pub(crate) drift: Samples,
@@ -81,6 +82,7 @@ impl Media {
         // As much as the kernel gives; what it drops is seen in the pacing's count.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(32 << 20);
         tell_local_ports(&socket).unwrap();
+        tell_arrivals(&socket).unwrap();
         let address = socket.local_addr().unwrap();
         let (wishes, wanted) = channel::unbounded();
         let thread = std::thread::spawn(move || Floor::new(socket).run(&wanted));
@@ -107,7 +109,7 @@ struct Line {
     from: usize,
     /// When each packet came, in milliseconds behind its own timestamp's time.
     offsets: Vec<f32>,
-    first: Option<(Instant, u32)>,
+    first: Option<(SystemTime, u32)>,
 }
 
 struct Floor {
@@ -199,17 +201,17 @@ impl Floor {
                 slot.retain(|talker| *talker != port);
             }
         }
-        let punctual = line.offsets.iter().copied().fold(f32::INFINITY, f32::min);
+        let middle = |part: &[f32]| {
+            let mut sorted = part.to_vec();
+            sorted.sort_unstable_by(f32::total_cmp);
+            sorted.get(sorted.len() / 2).copied().map_or(0.0, f64::from)
+        };
+        let usual = middle(&line.offsets);
         for offset in &line.offsets {
-            let tenths = ((offset - punctual) * 10.0) as usize;
+            let tenths = ((f64::from(*offset) - usual).abs() * 10.0) as usize;
             self.heard.bins[tenths.min(BINS)] += 1;
         }
         if line.offsets.len() >= DRIFT_PACKETS_MIN {
-            let middle = |part: &[f32]| {
-                let mut sorted = part.to_vec();
-                sorted.sort_unstable_by(f32::total_cmp);
-                f64::from(sorted[sorted.len() / 2])
-            };
             let end = &line.offsets[line.offsets.len() - DRIFT_PACKETS..];
             self.heard.drift.add(middle(end) - middle(&line.offsets[..DRIFT_PACKETS]));
         }
@@ -217,15 +219,19 @@ impl Floor {
 
     fn receive(&mut self) {
         while let Ok(came @ 1..) = self.inbox.receive(&self.socket, usize::MAX) {
-            let now = Instant::now();
             self.heard.received += came as u64;
-            for datagram in self.inbox.datagrams() {
+            for (datagram, arrival) in self.inbox.datagrams().zip(self.inbox.arrivals()) {
+                let now = arrival.unwrap_or_else(SystemTime::now);
                 let line = &mut self.lines[usize::from(datagram.source.port())];
                 let (Some(line), Some(ticks)) = (line, datagram.bytes.get(4..8)) else { continue };
                 let ticks = u32::from_be_bytes(ticks.try_into().unwrap());
                 let (first, base) = *line.first.get_or_insert((now, ticks));
                 let due = f64::from(ticks.wrapping_sub(base).cast_signed()) / TICKS_PER_MS;
-                let at = now.duration_since(first).as_secs_f64() * 1e3;
+                // The civil clock may be set back meanwhile; that is seen as a deviation.
+                let at = match now.duration_since(first) {
+                    Ok(later) => later.as_secs_f64() * 1e3,
+                    Err(earlier) => -earlier.duration().as_secs_f64() * 1e3,
+                };
                 line.offsets.push((at - due) as f32);
             }
         }

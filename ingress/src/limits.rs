@@ -52,7 +52,8 @@ pub const ROUNDS_AT_ONCE: usize = 64;
 pub const FLUSH_AT_ONCE: usize = 256;
 /// What we play may leave so much before its time: timers come up to a millisecond late.
 pub const SEND_AHEAD: Duration = Duration::from_millis(1);
-/// Niceness of a shard's thread, where the service may have it (`CAP_SYS_NICE`, `RLIMIT_NICE`).
+/// Niceness of a shard's thread that does not run in real time, where the service may have it
+/// (`CAP_SYS_NICE`, `RLIMIT_NICE`).
 pub const SHARD_NICENESS: i32 = -10;
 /// A packet of ours that leaves later than this after its time counts as late.
 pub const SENT_LATE: Duration = Duration::from_millis(2);

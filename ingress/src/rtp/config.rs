@@ -68,6 +68,8 @@ pub struct RtpConfig {
     pub receive_buffer_bytes: usize,
     /// Processors that shards are pinned to, in turn; empty: not pinned.
     pub cpus: Vec<usize>,
+    /// Whether shards run in real time where that is permitted and a processor is left for others.
+    pub realtime: bool,
     /// Receive buffer asked of the kernel for each shard's socket where ports are steered to it.
     pub shard_buffer_bytes: usize,
     /// How shards receive: `auto`, `steered`, `uring` or `epoll`.
@@ -91,6 +93,7 @@ impl Default for RtpConfig {
             receive_buffer_bytes: 64 << 10,
             shard_buffer_bytes: 64 << 20,
             cpus: Vec::new(),
+            realtime: true,
             receive: ReceiveBy::Auto,
             files: FilesBy::Auto,
         }

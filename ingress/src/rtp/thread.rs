@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 use super::ShardDeps;
 use super::command::Command;
@@ -23,6 +23,7 @@ use super::shard::Shard;
 use super::steered::Steered;
 use crate::journal::{AckDesk, DiskPlace, Faults, FilesOn, Inheritance, JournalDir, Keeper};
 use crate::limits::{FILE_THREADS_MAX, SHARD_NICENESS};
+use crate::sys::realtime::run_in_real_time;
 use crate::sys::steer::Steering;
 
 /// What all shards share.
@@ -67,7 +68,7 @@ impl Seed {
     ) {
         let Common { config, ways, .. } = &*self.common;
         pin(self.index, &config.cpus);
-        go_first();
+        go_first(config);
         let index = self.index;
         let made = receiver(&self.common, index)
             .and_then(|receive| Ok((receive, Runner::new(ways.files)?)));
@@ -180,10 +181,15 @@ fn pin(shard: u16, cpus: &[usize]) {
     }
 }
 
-/// Packets wait for nobody; whoever answers or computes may. Where it is not permitted, the
+/// Packets wait for nobody; whoever answers or computes may. Where neither is permitted, the
 /// engine's own modesty (its threads are at niceness 10) has to do.
-fn go_first() {
+fn go_first(config: &RtpConfig) {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = config.realtime && processors > usize::from(config.shards);
+    if wanted && run_in_real_time().is_ok() {
+        return;
+    }
     if let Err(error) = rustix::process::setpriority_process(None, SHARD_NICENESS) {
-        debug!(%error, "A shard's thread has no priority over others.");
+        info!(%error, "A shard's thread has no priority over others; CAP_SYS_NICE gives it.");
     }
 }

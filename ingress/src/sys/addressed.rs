@@ -7,11 +7,12 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::mmsg::DATAGRAMS_MAX;
 
-/// Room for the one control message that is asked for, IPv6's being the longer.
-const CONTROL_BYTES: usize = 64;
+/// Room for the control messages that may be asked for, IPv6's being the longer: a port and a time.
+const CONTROL_BYTES: usize = 96;
 
 /// One datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,15 @@ pub fn tell_local_ports(socket: &impl AsFd) -> io::Result<()> {
     } else {
         (libc::SOL_IP, libc::IP_RECVORIGDSTADDR)
     };
+    switch_on(socket, level, option)
+}
+
+/// Makes a socket tell when the kernel took each datagram in; see [`AddressedInbox::arrivals`].
+pub fn tell_arrivals(socket: &impl AsFd) -> io::Result<()> {
+    switch_on(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)
+}
+
+fn switch_on(socket: &impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open as long as it is borrowed; the value is an int, as long as
     // said.
@@ -133,9 +143,15 @@ impl AddressedInbox {
         let came = self.headers[..self.came].iter().zip(&self.names);
         came.zip(rooms).filter_map(|((header, name), room)| {
             let bytes = &room[..(header.msg_len as usize).min(room.len())];
-            let local_port = local_port(&header.msg_hdr)?;
+            let local_port = find_control(&header.msg_hdr, local_port)?;
             Some(Addressed { source: address(name)?, local_port, bytes })
         })
+    }
+
+    /// When the kernel took them in, in the same order, by the civil clock.
+    pub fn arrivals(&self) -> impl Iterator<Item = Option<SystemTime>> {
+        let came = self.headers[..self.came].iter();
+        came.map(|header| find_control(&header.msg_hdr, arrival))
     }
 }
 
@@ -159,28 +175,49 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// The port of the original destination, from the control data.
-fn local_port(header: &libc::msghdr) -> Option<u16> {
-    // SAFETY: the kernel has filled `msg_control` and set `msg_controllen`; the macros stay
-    // within, and an address's structure follows a header of that type.
+/// The first control message that `read` makes something of.
+fn find_control<T>(header: &libc::msghdr, read: fn(&libc::cmsghdr) -> Option<T>) -> Option<T> {
+    // SAFETY: the kernel has filled `msg_control` and set `msg_controllen`; the macros stay within.
     unsafe {
         let mut at = libc::CMSG_FIRSTHDR(header);
         while let Some(control) = at.as_ref() {
-            let data = libc::CMSG_DATA(at);
-            match (control.cmsg_level, control.cmsg_type) {
-                (libc::SOL_IP, libc::IP_ORIGDSTADDR) => {
-                    let to = data.cast::<libc::sockaddr_in>().read_unaligned();
-                    return Some(u16::from_be(to.sin_port));
-                }
-                (libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR) => {
-                    let to = data.cast::<libc::sockaddr_in6>().read_unaligned();
-                    return Some(u16::from_be(to.sin6_port));
-                }
-                _ => at = libc::CMSG_NXTHDR(header, at),
+            if let Some(found) = read(control) {
+                return Some(found);
             }
+            at = libc::CMSG_NXTHDR(header, at);
         }
     }
     None
+}
+
+/// The port of the original destination.
+fn local_port(control: &libc::cmsghdr) -> Option<u16> {
+    // SAFETY: an address's structure follows a header of that type.
+    unsafe {
+        let data = libc::CMSG_DATA(control);
+        match (control.cmsg_level, control.cmsg_type) {
+            (libc::SOL_IP, libc::IP_ORIGDSTADDR) => {
+                let to = data.cast::<libc::sockaddr_in>().read_unaligned();
+                Some(u16::from_be(to.sin_port))
+            }
+            (libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR) => {
+                let to = data.cast::<libc::sockaddr_in6>().read_unaligned();
+                Some(u16::from_be(to.sin6_port))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The kernel's time stamp.
+fn arrival(control: &libc::cmsghdr) -> Option<SystemTime> {
+    if (control.cmsg_level, control.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+        return None;
+    }
+    // SAFETY: a time follows a header of that type.
+    let time = unsafe { libc::CMSG_DATA(control).cast::<libc::timespec>().read_unaligned() };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    Some(UNIX_EPOCH + Duration::new(seconds, nanos))
 }
 
 #[cfg(test)]
@@ -216,5 +253,23 @@ mod tests {
                 assert_eq!(inbox.datagrams().count(), 0);
             }
         }
+    }
+
+    #[test]
+    fn the_kernel_says_when_each_came() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        tell_local_ports(&receiver).unwrap();
+        tell_arrivals(&receiver).unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut inbox = AddressedInbox::new(4, 4);
+        let before = SystemTime::now();
+        sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
+        let after = SystemTime::now();
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(inbox.receive(&receiver, 4).unwrap(), 1);
+        let came = inbox.arrivals().next().unwrap().unwrap();
+        // The kernel's coarse clock may be a tick behind.
+        assert!(came + Duration::from_millis(10) >= before && came <= after);
+        assert_eq!(inbox.datagrams().count(), 1);
     }
 }
