@@ -262,14 +262,17 @@ mod tests {
         tell_arrivals(&receiver).unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut inbox = AddressedInbox::new(4, 4);
-        let before = SystemTime::now();
-        sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
-        let after = SystemTime::now();
-        std::thread::sleep(Duration::from_millis(20));
-        assert_eq!(inbox.receive(&receiver, 4).unwrap(), 1);
-        let came = inbox.arrivals().next().unwrap().unwrap();
-        // The kernel's coarse clock may be a tick behind.
-        assert!(came + Duration::from_millis(10) >= before && came <= after);
-        assert_eq!(inbox.datagrams().count(), 1);
+        // The kernel begins a little after it was asked to; until then it tells when it was read.
+        let stamped = (0..100).any(|_| {
+            let before = SystemTime::now();
+            sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
+            let after = SystemTime::now();
+            std::thread::sleep(Duration::from_millis(5));
+            assert_eq!(inbox.receive(&receiver, 4).unwrap(), 1);
+            assert_eq!(inbox.datagrams().count(), 1);
+            let came = inbox.arrivals().next().unwrap().unwrap();
+            came >= before && came <= after
+        });
+        assert!(stamped);
     }
 }
