@@ -158,6 +158,7 @@ fn unsafe_code_lives_in_named_modules_only() {
         "ingress/src/sys/memory.rs",
         "ingress/src/sys/mmsg.rs",
         "ingress/src/sys/prefetch.rs",
+        "ingress/src/sys/realtime.rs",
         "ingress/src/sys/ring.rs",
         "ingress/src/sys/socket.rs",
         "ingress/src/sys/steer.rs",
