@@ -133,38 +133,23 @@ impl Report {
     }
 
     fn plot(&self, path: &Path) {
-        let over_time = |name, of: fn(&Look) -> f64| Line {
-            name,
-            points: self.used.iter().map(|look| (look.seconds, of(look))).collect(),
-        };
-        // What was used since the look before, a second.
-        let share = |name, of: fn(&Look) -> f64| {
-            let pairs = self.used.windows(2);
-            let each = pairs.map(|pair| {
-                let seconds = pair[1].seconds - pair[0].seconds;
-                (pair[1].seconds, (of(&pair[1]) - of(&pair[0])) / seconds.max(1e-3))
-            });
-            Line { name, points: each.collect() }
-        };
-        let timeline = &self.books.timeline;
-        let up = timeline.iter().map(|(seconds, _, up)| (*seconds, *up as f64)).collect();
+        let over_time =
+            |of: fn(&Look) -> f64| self.used.iter().map(move |look| (look.seconds, of(look)));
+        let up = self.books.timeline.iter().map(|(seconds, _, up)| (*seconds, *up as f64));
+        let memory = vec![
+            Line::seen("service", over_time(|look| look.rss_mib)),
+            Line::seen("readers", over_time(|look| look.readers_mib)),
+        ];
+        let processor = vec![
+            Line::rate("service", over_time(|look| look.cpu_seconds)),
+            Line::rate("readers", over_time(|look| look.readers_cpu_seconds)),
+        ];
+        let descriptors = vec![Line::seen("open", over_time(|look| look.descriptors))];
         let panels = [
-            Panel { unit: "calls", lines: vec![Line { name: "calls up", points: up }] },
-            Panel {
-                unit: "MiB",
-                lines: vec![
-                    over_time("service", |look| look.rss_mib),
-                    over_time("readers", |look| look.readers_mib),
-                ],
-            },
-            Panel {
-                unit: "cores",
-                lines: vec![
-                    share("service", |look| look.cpu_seconds),
-                    share("readers", |look| look.readers_cpu_seconds),
-                ],
-            },
-            Panel { unit: "descriptors", lines: vec![over_time("open", |look| look.descriptors)] },
+            Panel { unit: "calls", lines: vec![Line::seen("calls up", up)] },
+            Panel { unit: "MiB", lines: memory },
+            Panel { unit: "cores", lines: processor },
+            Panel { unit: "descriptors", lines: descriptors },
         ];
         let Order { rate, mix, .. } = &self.order;
         plot::write(path, &format!("{rate} calls a second, {mix:?}"), &panels).unwrap();

@@ -25,6 +25,23 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
+impl Line {
+    /// A quantity as it was seen.
+    pub fn seen(name: &'static str, points: impl Iterator<Item = (f64, f64)>) -> Self {
+        Self { name, points: points.collect() }
+    }
+
+    /// What a quantity that only grows grew by in a second, since the look before.
+    pub fn rate(name: &'static str, points: impl Iterator<Item = (f64, f64)>) -> Self {
+        let grown = |pair: &[(f64, f64)]| {
+            let [(before, less), (now, more)] = [pair[0], pair[1]];
+            (now, (more - less) / (now - before).max(1e-3))
+        };
+        let points: Vec<_> = points.collect();
+        Self { name, points: points.windows(2).map(grown).collect() }
+    }
+}
+
 /// Quantities of one unit.
 #[derive(Debug, Clone)]
 pub struct Panel {

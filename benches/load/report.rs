@@ -95,33 +95,20 @@ impl Report {
 
     fn plot(&self, path: &Path) {
         let looks = self.done["looks"].as_array().map_or(&[][..], Vec::as_slice);
-        let seconds = |look: &Value| look["seconds"].as_f64().unwrap_or_default();
-        let over_time = |name, of: &str, unit: f64| Line {
-            name,
-            points: looks
-                .iter()
-                .map(|look| (seconds(look), number(&look[of]) as f64 / unit))
-                .collect(),
+        let over_time = |of: &'static str, unit: f64| {
+            let seconds = |look: &Value| look["seconds"].as_f64().unwrap_or_default();
+            looks.iter().map(move |look| (seconds(look), number(&look[of]) as f64 / unit))
         };
-        // What came since the look before, a second.
-        let rate = |name, of: &str, unit: f64| {
-            let each = looks.windows(2).map(|pair| {
-                let grown = number(&pair[1][of]).saturating_sub(number(&pair[0][of])) as f64;
-                let took = (seconds(&pair[1]) - seconds(&pair[0])).max(1e-3);
-                (seconds(&pair[1]), grown / took / unit)
-            });
-            Line { name, points: each.collect() }
-        };
+        let processor = Line::rate("shard, ring, journal", over_time("cpu_nanos", 1e9));
+        let memory = vec![
+            Line::seen("resident", over_time("rss_bytes", MIB)),
+            Line::seen("waits for the disk", over_time("backlog_bytes", MIB)),
+        ];
+        let packets = Line::rate("received", over_time("packets", 1.0));
         let panels = [
-            Panel { unit: "packets/s", lines: vec![rate("received", "packets", 1.0)] },
-            Panel { unit: "cores", lines: vec![rate("shard, ring, journal", "cpu_nanos", 1e9)] },
-            Panel {
-                unit: "MiB",
-                lines: vec![
-                    over_time("resident", "rss_bytes", MIB),
-                    over_time("waits for the disk", "backlog_bytes", MIB),
-                ],
-            },
+            Panel { unit: "packets/s", lines: vec![packets] },
+            Panel { unit: "cores", lines: vec![processor] },
+            Panel { unit: "MiB", lines: memory },
         ];
         let title = format!("{} calls for {} s", self.order.calls, self.order.seconds);
         plot::write(path, &title, &panels).unwrap();
